@@ -1,1 +1,19 @@
-//! placeholder
+//! left4me's host library: instances of one game, what runs them, and the game itself.
+//!
+//! Everything is a function on [`Host`], which stands for one root directory and one supervisor. The library is
+//! synchronous, prints nothing and never exits; every failure is an [`Error`] with a kind from a closed list.
+
+#![warn(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod error;
+mod host;
+mod logs;
+mod status;
+mod supervisor;
+
+pub use error::{Error, ErrorKind, Result};
+pub use host::Host;
+pub use logs::{LogEntry, LogOptions, LogStream};
+pub use status::{InstanceState, InstanceStatus, Revision, UnitDetails, UnitState};
+pub use supervisor::{Supervisor, SupervisorKind};

@@ -48,7 +48,8 @@ mod tests {
 
     #[test]
     fn the_range_is_inclusive() {
-        for (number, ok) in [(0, false), (1023, false), (1024, true), (65535, true), (65536, false), (u64::MAX, false)] {
+        for (number, ok) in [(0, false), (1023, false), (1024, true), (65535, true), (65536, false), (u64::MAX, false)]
+        {
             assert_eq!(Port::try_from(number).is_ok(), ok, "{number}");
         }
         assert_eq!("27015".parse::<Port>().unwrap().get(), 27015);

@@ -1,0 +1,137 @@
+//! What is known of an instance: the words of `status`, the same whichever supervisor answers.
+
+use names::{InstanceName, Port};
+use serde::Serialize;
+
+/// Names one content of a spec: the first 16 hex digits of its bytes' SHA-256.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Revision(pub(crate) String);
+
+impl Revision {
+    /// The revision as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// One word for how an instance is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InstanceState {
+    /// The server's process runs.
+    Running,
+    /// Being started.
+    Starting,
+    /// Being stopped.
+    Stopping,
+    /// Not running, and not because it failed.
+    Stopped,
+    /// Ended by a failure, and not started again.
+    Failed,
+    /// Ended by a failure, and waiting to be started again.
+    CrashLooping,
+    /// The supervisor could not be asked.
+    Unknown,
+}
+
+impl InstanceState {
+    /// From systemd's two words; the embedded supervisor uses the same.
+    pub fn from_unit(active_state: &str, sub_state: &str) -> Self {
+        match (active_state, sub_state) {
+            ("activating", "auto-restart" | "auto-restart-queued") => Self::CrashLooping,
+            ("active" | "reloading" | "refreshing", _) => Self::Running,
+            ("activating", _) => Self::Starting,
+            ("deactivating", _) => Self::Stopping,
+            ("inactive", _) => Self::Stopped,
+            ("failed", _) => Self::Failed,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// The word as it is printed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Starting => "starting",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+            Self::CrashLooping => "crash-looping",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What one question about all instances answers of each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnitState {
+    /// systemd's ActiveState: `active`, `inactive`, `activating`, `deactivating`, `failed`.
+    pub active_state: String,
+    /// systemd's SubState.
+    pub sub_state: String,
+    /// Starts again at boot.
+    pub enabled: bool,
+    /// When the present run began, in seconds since 1970; none where nothing runs.
+    pub since: Option<u64>,
+}
+
+/// What is asked of each instance by itself, where it is printed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UnitDetails {
+    /// systemd's Result: `success`, `exit-code`, `signal`, `start-limit-hit`, …
+    pub result: Option<String>,
+    /// The server's process, as the host numbers it.
+    pub main_pid: Option<u32>,
+    /// How often it was restarted after a failure since it was last started by hand.
+    pub restarts: Option<u32>,
+    /// When it came into its present state, in seconds since 1970.
+    pub since: Option<u64>,
+}
+
+/// One instance, whole. `None` is "not asked" or "does not apply".
+#[derive(Debug, Clone, Serialize)]
+pub struct InstanceStatus {
+    /// Its name.
+    #[serde(serialize_with = "as_text")]
+    pub name: InstanceName,
+    /// The one word.
+    pub state: InstanceState,
+    /// systemd's ActiveState, or `unknown`.
+    pub active_state: String,
+    /// systemd's SubState, or `unknown`.
+    pub sub_state: String,
+    /// systemd's Result; asked only where instances are named.
+    pub result: Option<String>,
+    /// Starts again at boot.
+    pub enabled: bool,
+    /// Since when, in seconds since 1970.
+    pub since: Option<u64>,
+    /// The server's process; asked only where instances are named.
+    pub main_pid: Option<u32>,
+    /// Restarts after a failure; asked only where instances are named.
+    pub restarts: Option<u32>,
+    /// The port of the spec; none where the instance's files can't be read.
+    #[serde(serialize_with = "as_number")]
+    pub port: Option<Port>,
+    /// The spec's revision.
+    pub revision: Option<Revision>,
+    /// The revision that was staged by the last start.
+    pub staged_revision: Option<Revision>,
+    /// The spec differs from what was staged: the next start changes something.
+    pub pending: bool,
+    /// Which supervisor answers for it: `systemd` or `embedded`.
+    pub supervisor: &'static str,
+    /// Why the instance's files could not be read, where they could not.
+    pub problem: Option<String>,
+}
+
+fn as_text<S: serde::Serializer>(name: &InstanceName, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(name.as_str())
+}
+
+// serde hands over a reference to the field, whatever its size.
+#[allow(clippy::trivially_copy_pass_by_ref, clippy::ref_option)]
+fn as_number<S: serde::Serializer>(port: &Option<Port>, serializer: S) -> Result<S::Ok, S::Error> {
+    port.map(Port::get).serialize(serializer)
+}

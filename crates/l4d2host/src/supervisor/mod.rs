@@ -1,0 +1,50 @@
+//! Who keeps the server processes alive: systemd, or the embedded supervisor. One interface.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use names::InstanceName;
+
+use crate::{LogOptions, LogStream, Result, UnitDetails, UnitState};
+
+/// Which of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SupervisorKind {
+    /// The template unit, through root's helpers.
+    Systemd,
+    /// A small process an instance, without root.
+    Embedded,
+}
+
+impl SupervisorKind {
+    /// The word of `LEFT4ME_SUPERVISOR`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Systemd => "systemd",
+            Self::Embedded => "embedded",
+        }
+    }
+}
+
+/// What the host library asks of a supervisor.
+pub trait Supervisor: fmt::Debug {
+    /// Which one it is.
+    fn kind(&self) -> SupervisorKind;
+
+    /// Starts the instance from what is staged, and sees to it that it comes back after a reboot, where there is such a
+    /// thing. Returns when the game has been executed; a failure carries the helper's or the game's last lines.
+    fn enable(&self, name: &InstanceName) -> Result<()>;
+
+    /// Stops the instance, and sees to it that it stays stopped. When it returns, no process and no mount is left, and
+    /// nothing in `runtime/NAME` belongs to anybody but its owner. Succeeds for one that does not run.
+    fn disable(&self, name: &InstanceName) -> Result<()>;
+
+    /// Every instance the supervisor knows of, in one question.
+    fn units(&self) -> Result<BTreeMap<InstanceName, UnitState>>;
+
+    /// What is asked of instances one by one; a name it does not know is left out.
+    fn details(&self, names: &[InstanceName]) -> Result<BTreeMap<InstanceName, UnitDetails>>;
+
+    /// The instance's log.
+    fn logs(&self, name: &InstanceName, options: &LogOptions) -> Result<LogStream>;
+}
