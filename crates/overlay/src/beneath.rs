@@ -120,7 +120,21 @@ impl Dir {
     /// Reads a regular file of at most `cap` bytes.
     pub fn read(&self, path: impl AsRef<Path>, cap: usize) -> Result<Vec<u8>> {
         let path = path.as_ref();
+        self.read_all(self.open_file(path)?, path, cap)
+    }
+
+    /// The same, of a file that belongs to the owner of this directory.
+    pub fn read_owned(&self, path: impl AsRef<Path>, cap: usize) -> Result<Vec<u8>> {
+        let path = path.as_ref();
         let file = self.open_file(path)?;
+        let stat = fstat(&file).context(|| format!("can't read {}", self.label_of(path)))?;
+        if stat.st_uid != self.owner()?.0.as_raw() {
+            return Err(Error::new(format!("{} does not belong to the owner of {}", self.label_of(path), self.label)));
+        }
+        self.read_all(file, path, cap)
+    }
+
+    fn read_all(&self, file: File, path: &Path, cap: usize) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let limit = u64::try_from(cap).unwrap_or(u64::MAX).saturating_add(1);
         file.take(limit).read_to_end(&mut bytes).map_err(|e| self.io("can't read", path, &e))?;

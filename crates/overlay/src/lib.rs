@@ -7,6 +7,7 @@
 //! - [`beneath`]: directories and files by descriptor, never outside the directory one started from;
 //! - [`stack`]: an instance's layers, upper, work and merged, opened and checked: what will be mounted;
 //! - [`mount`]: the mount itself, from descriptors; [`umount`]: finding and undoing it;
+//! - [`trusted`]: the file that names the root directory;
 //! - [`mountinfo`], [`record`]: what the kernel and root say is mounted.
 
 pub mod beneath;
@@ -16,6 +17,7 @@ pub mod mountinfo;
 pub mod record;
 mod remove;
 pub mod stack;
+pub mod trusted;
 pub mod umount;
 
 pub use error::{Error, Result};

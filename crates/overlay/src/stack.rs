@@ -39,11 +39,11 @@ pub fn runtime_path(name: &InstanceName) -> String {
     format!("runtime/{name}")
 }
 
-/// Reads and checks the layers staged for `name`. No content of the file is quoted but what the names' rules quote:
-/// a read by root must not become an oracle.
+/// Reads and checks the layers staged for `name`. Errors quote what is wrong in the file, so it must be the service
+/// user's own: a hard link to somebody else's would make root's messages an oracle for it.
 pub fn staged_layers(root: &Dir, name: &InstanceName) -> Result<Vec<Layer>> {
     let path = layers_path(name);
-    let bytes = root.read(&path, MAX_LAYERS_FILE)?;
+    let bytes = root.read_owned(&path, MAX_LAYERS_FILE)?;
     parse_layers(&bytes).map_err(|error| Error::new(format!("{} is refused: {error}", root.label_of(path))))
 }
 
