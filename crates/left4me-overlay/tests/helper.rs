@@ -73,30 +73,31 @@ impl Host {
     fn overlay(&self, overlay: &str) {
         self.write(&format!("overlays/{overlay}/file"), overlay);
     }
-
-    fn ok(&self, args: &[&str]) {
-        let output = helper(args);
-        assert!(output.status.success(), "{args:?}: {output:?}");
-        assert!(output.stderr.is_empty(), "{output:?}");
-    }
-
-    /// The message of a refusal (exit 1).
-    fn refused(&self, args: &[&str]) -> String {
-        let output = helper(args);
-        assert_eq!(output.status.code(), Some(1), "{output:?}");
-        String::from_utf8(output.stderr).unwrap()
-    }
 }
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // Best effort: a failed test may leave a mount, which goes with the namespace.
+        // Best effort: what a failed test leaves mounted goes with the namespace.
+        let _ = helper(&["umount", "one"]);
         let _ = fs::remove_dir_all(&self.root);
     }
 }
 
 fn helper(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_left4me-overlay")).args(args).output().unwrap()
+}
+
+fn ok(args: &[&str]) {
+    let output = helper(args);
+    assert!(output.status.success(), "{args:?}: {output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+/// The message of a refusal (exit 1).
+fn refused(args: &[&str]) -> String {
+    let output = helper(args);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    String::from_utf8(output.stderr).unwrap()
 }
 
 /// The mountinfo lines of instance `one`.
@@ -142,13 +143,13 @@ fn the_first_layer_wins_and_the_installation_is_last() {
         host.overlay("high");
         host.overlay("users/42/low");
         host.stage(&["high", "users/42/low"]);
-        host.ok(&["mount", "one"]);
+        ok(&["mount", "one"]);
         assert_eq!(host.read("runtime/one/merged/file"), "high");
         assert_eq!(host.read("runtime/one/merged/only"), "installation");
         let found = mounts();
         assert!(found.len() == 1 && found[0].contains("nosuid,nodev") && found[0].contains("userxattr"), "{found:?}");
         host.stage(&["users/42/low", "high"]);
-        host.ok(&["mount", "one"]);
+        ok(&["mount", "one"]);
         assert_eq!(host.read("runtime/one/merged/file"), "users/42/low");
         assert_eq!(mounts().len(), 1, "other layers replace the mount, and do not stack on it");
     });
@@ -158,18 +159,18 @@ fn the_first_layer_wins_and_the_installation_is_last() {
 fn both_verbs_can_be_said_twice() {
     in_namespaces("both_verbs_can_be_said_twice", |host| {
         host.stage(&[]);
-        host.ok(&["mount", "one"]);
+        ok(&["mount", "one"]);
         let (before, record) = (mounts(), fs::read("/run/left4me/one").unwrap());
-        host.ok(&["mount", "one"]);
+        ok(&["mount", "one"]);
         assert_eq!((mounts(), fs::read("/run/left4me/one").unwrap()), (before, record));
         host.write("runtime/one/merged/only", "changed");
-        host.ok(&["umount", "one"]);
-        host.ok(&["umount", "one"]);
+        ok(&["umount", "one"]);
+        ok(&["umount", "one"]);
         assert!(mounts().is_empty() && !Path::new("/run/left4me/one").exists());
         assert!(!host.root.join("runtime/one/work/work").exists(), "work/work would be root's for ever");
         assert_eq!(host.read("installation/only"), "installation");
         assert_eq!(host.read("runtime/one/upper/only"), "changed");
-        host.ok(&["umount", "nobody"]);
+        ok(&["umount", "nobody"]);
     });
 }
 
@@ -178,10 +179,10 @@ fn a_replaced_layer_directory_is_not_already_mounted() {
     in_namespaces("a_replaced_layer_directory_is_not_already_mounted", |host| {
         host.overlay("mods");
         host.stage(&["mods"]);
-        host.ok(&["mount", "one"]);
+        ok(&["mount", "one"]);
         fs::rename(host.root.join("overlays/mods"), host.root.join("overlays/old")).unwrap();
         host.write("overlays/mods/file", "new");
-        host.ok(&["mount", "one"]);
+        ok(&["mount", "one"]);
         assert_eq!(host.read("runtime/one/merged/file"), "new");
     });
 }
@@ -193,15 +194,15 @@ fn a_mount_point_that_was_moved_away_is_found() {
         host.stage(&[]);
         let (merged, moved) = (host.root.join("runtime/one/merged"), host.root.join("runtime/one/moved"));
         for verb in ["umount", "mount"] {
-            host.ok(&["mount", "one"]);
+            ok(&["mount", "one"]);
             older.run(&["mv", merged.to_str().unwrap(), moved.to_str().unwrap()]);
             fs::create_dir(&merged).unwrap();
             assert!(mounts()[0].contains("/moved "));
-            host.ok(&[verb, "one"]);
+            ok(&[verb, "one"]);
             assert!(mounts().iter().all(|line| line.contains("/merged ")));
             fs::remove_dir(&moved).unwrap();
         }
-        host.ok(&["umount", "one"]);
+        ok(&["umount", "one"]);
         assert!(mounts().is_empty());
     });
 }
@@ -229,13 +230,13 @@ fn links_are_not_followed_wherever_they_are() {
             let (path, aside) = (host.root.join(path), host.root.join("aside"));
             fs::rename(&path, &aside).unwrap();
             symlink(&aside, &path).unwrap();
-            let error = host.refused(&["mount", "one"]);
+            let error = refused(&["mount", "one"]);
             assert!(error.contains("symbolic links"), "{}: {error}", path.display());
             assert!(mounts().is_empty());
             fs::remove_file(&path).unwrap();
             fs::rename(&aside, &path).unwrap();
         }
-        host.ok(&["mount", "one"]);
+        ok(&["mount", "one"]);
     });
 }
 
@@ -245,7 +246,7 @@ fn root_removes_nothing_through_a_linked_work() {
         host.write("elsewhere/work/kept", "kept");
         fs::remove_dir(host.root.join("runtime/one/work")).unwrap();
         symlink("../../elsewhere", host.root.join("runtime/one/work")).unwrap();
-        host.refused(&["umount", "one"]);
+        refused(&["umount", "one"]);
         assert_eq!(host.read("elsewhere/work/kept"), "kept");
     });
 }
@@ -256,7 +257,7 @@ fn work_work_goes_with_all_that_is_in_it() {
         host.write("runtime/one/work/work/a/b", "left by a crash");
         fs::set_permissions(host.root.join("runtime/one/work/work"), fs::Permissions::from_mode(0o000)).unwrap();
         symlink("/etc", host.root.join("runtime/one/work/work/a/link")).unwrap();
-        host.ok(&["umount", "one"]);
+        ok(&["umount", "one"]);
         assert!(!host.root.join("runtime/one/work/work").exists() && Path::new("/etc/left4me/root").exists());
     });
 }
@@ -266,7 +267,7 @@ fn layers_files_that_are_no_such_thing() {
     in_namespaces("layers_files_that_are_no_such_thing", |host| {
         let path = host.root.join("instances/one/staged/layers");
         let expect = |why: &str| {
-            let error = host.refused(&["mount", "one"]);
+            let error = refused(&["mount", "one"]);
             assert!(error.contains(why), "{why}: {error}");
         };
         expect("No such file");
@@ -299,9 +300,9 @@ fn five_hundred_layers() {
             host.overlay(name);
         }
         host.stage(&names);
-        assert!(host.refused(&["mount", "one"]).contains("500"));
+        assert!(refused(&["mount", "one"]).contains("500"));
         host.stage(&names[1..]);
-        host.ok(&["mount", "one"]);
+        ok(&["mount", "one"]);
         assert_eq!(host.read("runtime/one/merged/file"), "o1");
     });
 }
@@ -315,7 +316,7 @@ fn a_full_disk_is_an_error_and_not_a_read_only_server() {
             fs::create_dir(runtime.join(name)).unwrap();
         }
         host.stage(&[]);
-        let error = host.refused(&["mount", "one"]);
+        let error = refused(&["mount", "one"]);
         assert!(error.contains("full") && error.contains("runtime/one"), "{error}");
         assert!(mounts().is_empty());
     });
@@ -325,14 +326,14 @@ fn a_full_disk_is_an_error_and_not_a_read_only_server() {
 fn a_busy_mount_names_who_holds_it() {
     in_namespaces("a_busy_mount_names_who_holds_it", |host| {
         host.stage(&[]);
-        host.ok(&["mount", "one"]);
+        ok(&["mount", "one"]);
         let mut holder =
             Command::new("sleep").arg("60").current_dir(host.root.join("runtime/one/merged")).spawn().unwrap();
-        let error = host.refused(&["umount", "one"]);
+        let error = refused(&["umount", "one"]);
         assert!(error.contains(&format!("{} (sleep)", holder.id())), "{error}");
         holder.kill().unwrap();
         holder.wait().unwrap();
-        host.ok(&["umount", "one"]);
+        ok(&["umount", "one"]);
     });
 }
 
@@ -344,7 +345,7 @@ fn a_directory_of_another_owner_is_refused() {
         // directory everywhere. A bind mount of it stands in for a foreign directory.
         let upper = host.root.join("runtime/one/upper");
         run("mount", &["--bind", "/proc/sys", upper.to_str().unwrap()]);
-        host.refused(&["mount", "one"]);
+        refused(&["mount", "one"]);
         assert!(mounts().is_empty());
     });
 }
@@ -370,7 +371,7 @@ fn print_only_does_nothing_and_not_under_systemd() {
         );
         assert!(plan.contains("options userxattr,index=off") && plan.contains("flags nosuid,nodev"), "{plan}");
         assert!(mounts().is_empty() && !Path::new("/run/left4me").exists());
-        host.ok(&["mount", "one"]);
+        ok(&["mount", "one"]);
         assert_eq!(String::from_utf8(print("mount", false).stdout).unwrap(), plan, "mounted or not");
         assert!(print("umount", false).status.success());
         assert_eq!(mounts().len(), 1);
@@ -384,7 +385,7 @@ fn what_the_caller_set_does_not_matter() {
         host.overlay("evil");
         host.stage(&[]);
         let status = Command::new("/bin/sh")
-            .args(["-c", r#"cd "$1"; ulimit -n 16; ulimit -f 0; umask 777; exec "$0" mount one <&- >&- 2>&-"#])
+            .args(["-c", r#"cd "$1"; ulimit -S -n 16; ulimit -S -f 0; umask 777; exec "$0" mount one <&- >&- 2>&-"#])
             .arg(env!("CARGO_BIN_EXE_left4me-overlay"))
             .arg(host.root.join("overlays"))
             .envs([("LEFT4ME_ROOT", "/tmp"), ("PATH", "/tmp"), ("LD_PRELOAD", "/tmp/x.so"), ("TZ", "/etc/passwd")])
