@@ -150,6 +150,11 @@ impl Error {
         error
     }
 
+    /// A start that failed; `code` is the child's.
+    pub fn start_failed(message: impl Into<String>, code: u8) -> Self {
+        Self { exit_code: Some(code), ..Self::new(ErrorKind::StartFailed, message) }
+    }
+
     /// Keeps the cause.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {

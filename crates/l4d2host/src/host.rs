@@ -1,5 +1,190 @@
 //! One root directory and one supervisor: the value that everything is a function on.
 
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use names::InstanceName;
+use overlay::beneath::Dir;
+
+use crate::account::Account;
+use crate::embedded::Embedded;
+use crate::supervisor::systemd::{self, Systemd};
+use crate::{Error, ErrorKind, Result, Supervisor, SupervisorKind};
+
 /// A host: where everything lies and who runs it.
 #[derive(Debug)]
-pub struct Host {}
+pub struct Host {
+    root: PathBuf,
+    supervisor: Box<dyn Supervisor>,
+}
+
+/// The directories of the root, made where they are missing.
+const DIRECTORIES: [&str; 6] = ["installation", "overlays", "instances", "runtime", "tmp", "locks"];
+
+impl Host {
+    /// The host that the environment names: `LEFT4ME_ROOT` and `LEFT4ME_SUPERVISOR`, each with a default. Reads at most
+    /// the root file and looks for the unit; the root directory itself is looked at when it is needed.
+    pub fn from_environment() -> Result<Self> {
+        let configured = configured_root();
+        let root = match std::env::var_os("LEFT4ME_ROOT").filter(|root| !root.is_empty()) {
+            Some(root) => PathBuf::from(root),
+            None => configured.clone().unwrap_or_else(|| PathBuf::from(names::DEFAULT_ROOT)),
+        };
+        if !root.is_absolute() {
+            let message = format!("LEFT4ME_ROOT {} is not an absolute path", root.display());
+            return Err(Error::new(ErrorKind::Usage, message));
+        }
+        let supervisor: Box<dyn Supervisor> = match (wanted_supervisor()?, systemd::installed_prefix()) {
+            (Some(SupervisorKind::Embedded), _) | (None, None) => Box::new(Embedded::new(root.clone())),
+            (_, Some(prefix)) => {
+                check_systemd_root(&root, configured.as_deref())?;
+                Box::new(Systemd::new(prefix))
+            }
+            (Some(SupervisorKind::Systemd), None) => {
+                return Err(Error::new(ErrorKind::WrongSupervisor, "left4me's systemd unit is not installed")
+                    .hint("`sudo cargo xtask install` installs it; LEFT4ME_SUPERVISOR=embedded does without"));
+            }
+        };
+        Ok(Self { root, supervisor })
+    }
+
+    /// A host of its own, run by the embedded supervisor; the root directory is made if it is missing.
+    pub fn embedded(root: &Path) -> Result<Self> {
+        std::fs::create_dir_all(root).map_err(|e| Error::io(format!("can't make {}", root.display()), e))?;
+        let root = root.canonicalize().map_err(|e| Error::io(format!("can't resolve {}", root.display()), e))?;
+        Ok(Self { supervisor: Box::new(Embedded::new(root.clone())), root })
+    }
+
+    /// The root directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Which supervisor runs the instances.
+    pub fn supervisor_kind(&self) -> SupervisorKind {
+        self.supervisor.kind()
+    }
+
+    pub(crate) fn supervisor(&self) -> &dyn Supervisor {
+        self.supervisor.as_ref()
+    }
+
+    /// Run as root, the process becomes the owner of the root directory, for good, before anything there is touched: what
+    /// lies there is hostile to root. A root directory of root's own (a container) changes nothing. To be called while
+    /// the process has one thread.
+    pub fn become_owner(&self) -> Result<()> {
+        if !rustix::process::geteuid().is_root() {
+            return Ok(());
+        }
+        match std::fs::symlink_metadata(&self.root) {
+            Ok(metadata) if metadata.uid() == 0 => Ok(()),
+            Ok(metadata) => Account::by_uid(metadata.uid())?.become_it(),
+            // What needs the directory says that it is missing.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(Error::io(format!("can't look at {}", self.root.display()), error)),
+        }
+    }
+
+    /// Opens the root directory, and sees to it that what every command counts on is there.
+    pub(crate) fn open(&self) -> Result<Dir> {
+        let root = self.open_for_reading()?;
+        for name in DIRECTORIES {
+            // Everybody may look, as the unit's sandbox passes through; what is secret has its own mode.
+            root.make_dir(name, 0o755)?;
+        }
+        Ok(root)
+    }
+
+    /// Opens the root directory as it is; it must be a directory of the caller's.
+    pub(crate) fn open_for_reading(&self) -> Result<Dir> {
+        let label = self.root.display();
+        let metadata = match std::fs::symlink_metadata(&self.root) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::new(ErrorKind::NotFound, format!("the root directory {label} does not exist"))
+                    .hint("`sudo cargo xtask install` makes it; LEFT4ME_ROOT names another, which `mkdir` makes"));
+            }
+            Err(error) => return Err(Error::io(format!("can't look at the root directory {label}"), error)),
+        };
+        if !metadata.is_dir() {
+            return Err(Error::new(ErrorKind::NotFound, format!("the root directory {label} is not a directory")));
+        }
+        let me = rustix::process::geteuid().as_raw();
+        if metadata.uid() != me {
+            let owner = Account::by_uid(metadata.uid()).map_or_else(|_| metadata.uid().to_string(), |a| a.name);
+            let message = format!("the root directory {label} belongs to {owner}");
+            return Err(Error::new(ErrorKind::PermissionDenied, message).hint(format!("sudo -u {owner} l4d2ctl …")));
+        }
+        Ok(Dir::open_root(&self.root)?)
+    }
+
+    /// One command at a time on an instance: waits, and holds until the file is dropped, however the process ends.
+    pub(crate) fn lock_instance(root: &Dir, name: &InstanceName) -> Result<File> {
+        lock(root, &format!("{name}.lock"), File::lock)
+    }
+
+    /// What changes which ports are taken.
+    pub(crate) fn lock_ports(root: &Dir) -> Result<File> {
+        lock(root, ".host", File::lock)
+    }
+
+    /// Starts share it; an install holds it alone.
+    pub(crate) fn lock_installation_shared(root: &Dir) -> Result<File> {
+        lock(root, ".installation", File::lock_shared)
+    }
+
+    /// Refuses an instance that the supervisor which is not ours has running.
+    pub(crate) fn check_not_held_by_other(&self, root: &Dir, name: &InstanceName) -> Result<()> {
+        let other = match self.supervisor_kind() {
+            SupervisorKind::Systemd => crate::embedded::is_held(root, name)?.then_some(SupervisorKind::Embedded),
+            SupervisorKind::Embedded => (configured_root().as_deref() == Some(&self.root)
+                && Path::new(names::RECORD_DIR).join(name.as_str()).exists())
+            .then_some(SupervisorKind::Systemd),
+        };
+        match other {
+            None => Ok(()),
+            Some(other) => {
+                let message = format!("instance {name} is run by the {} supervisor", other.as_str());
+                let hint = format!("LEFT4ME_SUPERVISOR={} l4d2ctl stop {name}", other.as_str());
+                Err(Error::new(ErrorKind::WrongSupervisor, message).hint(hint))
+            }
+        }
+    }
+}
+
+fn lock(root: &Dir, file: &str, how: fn(&File) -> std::io::Result<()>) -> Result<File> {
+    let locks = root.open_dir("locks")?;
+    let lock = locks.open_or_create(file, 0o600)?;
+    how(&lock).map_err(|e| Error::io(format!("can't lock {}", locks.label_of(file)), e))?;
+    Ok(lock)
+}
+
+/// What the installer wrote into the root file; none where nothing is installed.
+pub(crate) fn configured_root() -> Option<PathBuf> {
+    let text = std::fs::read_to_string(names::ROOT_FILE).ok()?;
+    Some(PathBuf::from(text.strip_suffix('\n')?))
+}
+
+fn wanted_supervisor() -> Result<Option<SupervisorKind>> {
+    let Some(word) = std::env::var_os("LEFT4ME_SUPERVISOR").filter(|word| !word.is_empty()) else { return Ok(None) };
+    [SupervisorKind::Systemd, SupervisorKind::Embedded]
+        .into_iter()
+        .find(|kind| word == kind.as_str())
+        .map(Some)
+        .ok_or_else(|| {
+            let message = format!("LEFT4ME_SUPERVISOR is {}", word.display());
+            Error::new(ErrorKind::Usage, message).hint("it is `systemd` or `embedded`")
+        })
+}
+
+/// The unit and the helpers know one root directory, the installer's.
+fn check_systemd_root(root: &Path, configured: Option<&Path>) -> Result<()> {
+    if configured == Some(root) {
+        return Ok(());
+    }
+    let installed = configured.map_or("nothing".to_owned(), |path| path.display().to_string());
+    let message = format!("LEFT4ME_ROOT is {}, but the systemd unit was installed for {installed}", root.display());
+    Err(Error::new(ErrorKind::WrongSupervisor, message)
+        .hint("LEFT4ME_SUPERVISOR=embedded runs servers of another root directory"))
+}

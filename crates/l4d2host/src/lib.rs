@@ -6,14 +6,28 @@
 #![warn(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod account;
+pub mod embedded;
 mod error;
 mod host;
+mod initialize;
+mod instance;
 mod logs;
+mod process;
+mod query;
+mod remove;
+mod spec;
+mod staging;
+mod start;
 mod status;
 mod supervisor;
 
+pub use account::Account;
 pub use error::{Error, ErrorKind, Result};
 pub use host::Host;
+pub use initialize::Initialized;
 pub use logs::{LogEntry, LogOptions, LogStream};
+pub use spec::{Spec, SpecOverlay, SpecSource};
+pub use start::Started;
 pub use status::{InstanceState, InstanceStatus, Revision, UnitDetails, UnitState};
 pub use supervisor::{Supervisor, SupervisorKind};

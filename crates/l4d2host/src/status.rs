@@ -9,6 +9,12 @@ use serde::Serialize;
 pub struct Revision(pub(crate) String);
 
 impl Revision {
+    /// A revision as somebody wrote it: 16 hex digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let valid = text.len() == 16 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        valid.then(|| Self(text.to_owned()))
+    }
+
     /// The revision as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -74,6 +80,13 @@ pub struct UnitState {
     pub enabled: bool,
     /// When the present run began, in seconds since 1970; none where nothing runs.
     pub since: Option<u64>,
+}
+
+impl UnitState {
+    /// One that the supervisor does not know of does nothing.
+    pub fn inactive() -> Self {
+        Self { active_state: "inactive".to_owned(), sub_state: "dead".to_owned(), enabled: false, since: None }
+    }
 }
 
 /// What is asked of each instance by itself, where it is printed.

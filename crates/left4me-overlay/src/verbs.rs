@@ -113,7 +113,7 @@ fn open_records() -> Result<Dir> {
 /// One helper at a time for an instance. The file is root's alone, so nobody can hold it to make root wait; it is never
 /// removed, as two helpers could then hold two files of one name. Names can't begin with a dot.
 fn lock(records: &Dir, name: &InstanceName) -> Result<File> {
-    let file = records.make_dir(".locks", 0o700)?.open_lock_file(name.as_str(), 0o600)?;
+    let file = records.make_dir(".locks", 0o700)?.open_or_create(name.as_str(), 0o600)?;
     file.lock().map_err(|e| Error::new(format!("can't lock {name}: {e}")))?;
     Ok(file)
 }

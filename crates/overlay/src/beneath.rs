@@ -100,9 +100,8 @@ impl Dir {
         self.regular(fd, path)
     }
 
-    /// Opens a file for writing that nobody else has: creates it where it is missing, and refuses anything but a regular
-    /// file with one name.
-    pub fn open_lock_file(&self, path: impl AsRef<Path>, mode: u32) -> Result<File> {
+    /// Opens a regular file for reading and writing, and makes it where it is missing.
+    pub fn open_or_create(&self, path: impl AsRef<Path>, mode: u32) -> Result<File> {
         let path = path.as_ref();
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK | OFlags::NOCTTY;
         let fd = self.open(path, flags, Mode::from_raw_mode(mode), ResolveFlags::empty())?;

@@ -1,5 +1,7 @@
 //! Who keeps the server processes alive: systemd, or the embedded supervisor. One interface.
 
+pub(crate) mod systemd;
+
 use std::collections::BTreeMap;
 use std::fmt;
 

@@ -1,0 +1,70 @@
+//! Users of this host, from `/etc/passwd`: our programs are static, and static glibc has no NSS.
+
+use std::path::PathBuf;
+
+use rustix::fs::{Gid, Uid};
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+
+use crate::{Error, ErrorKind, Result};
+
+/// A line of `/etc/passwd`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The user's name.
+    pub name: String,
+    /// The user's id.
+    pub uid: u32,
+    /// The id of the user's group.
+    pub gid: u32,
+    /// The home directory.
+    pub home: PathBuf,
+}
+
+impl Account {
+    /// The user with this id.
+    pub fn by_uid(uid: u32) -> Result<Self> {
+        let text = std::fs::read_to_string("/etc/passwd").map_err(|e| Error::io("can't read /etc/passwd", e))?;
+        text.lines().filter_map(parse).find(|account| account.uid == uid).ok_or_else(|| {
+            Error::new(ErrorKind::PermissionDenied, format!("/etc/passwd has no user with the id {uid}"))
+        })
+    }
+
+    /// Becomes this user, without a way back: no other groups, real, effective and saved ids. One thread only: the kernel
+    /// changes the calling thread's.
+    pub fn become_it(&self) -> Result<()> {
+        let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
+        set_thread_groups(&[gid])
+            .and_then(|()| set_thread_res_gid(gid, gid, gid))
+            .and_then(|()| set_thread_res_uid(uid, uid, uid))
+            .map_err(|errno| Error::io(format!("can't become user {}", self.name), errno.into()))
+    }
+}
+
+/// The home directory of whoever runs this: of the account, since after [`Account::become_it`] `HOME` is somebody
+/// else's; `HOME` where there is no account (a container's arbitrary user).
+pub(crate) fn home() -> Option<PathBuf> {
+    match Account::by_uid(rustix::process::geteuid().as_raw()) {
+        Ok(account) => Some(account.home),
+        Err(_) => std::env::var_os("HOME").map(PathBuf::from),
+    }
+}
+
+fn parse(line: &str) -> Option<Account> {
+    let fields: Vec<&str> = line.split(':').collect();
+    let [name, _, uid, gid, _, home, _] = fields[..] else { return None };
+    Some(Account { name: name.to_owned(), uid: uid.parse().ok()?, gid: gid.parse().ok()?, home: home.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_passwd() {
+        let account = parse("left4me:x:997:996:left4me:/var/lib/left4me:/usr/sbin/nologin").unwrap();
+        assert_eq!((account.uid, account.gid, account.home), (997, 996, PathBuf::from("/var/lib/left4me")));
+        for line in ["", "# comment", "a:b", "x:x:-1:0::/:", "x:x:0:0:::extra:"] {
+            assert_eq!(parse(line), None, "{line}");
+        }
+    }
+}

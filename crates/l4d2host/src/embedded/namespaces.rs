@@ -1,0 +1,100 @@
+//! The first part: entering namespaces of our own. Ends once PID 1 of them is started.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+
+use names::InstanceName;
+use overlay::beneath::Dir;
+use rustix::io::Errno;
+use rustix::process::{getegid, geteuid, setsid};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, UnshareFlags, capabilities, configure_capability_in_ambient_set, set_capabilities,
+    unshare_unsafe,
+};
+
+use crate::{Error, ErrorKind, Result};
+
+/// What PID 1 keeps through its exec, besides what the map gives it: mounting, and what overlayfs does in the mounter's
+/// name (copying up, whiteouts, the mode-000 `work/work` of the run before); the last to give all of it away.
+const KEPT: CapabilitySet = CapabilitySet::SYS_ADMIN
+    .union(CapabilitySet::DAC_OVERRIDE)
+    .union(CapabilitySet::DAC_READ_SEARCH)
+    .union(CapabilitySet::FOWNER)
+    .union(CapabilitySet::FSETID)
+    .union(CapabilitySet::CHOWN)
+    .union(CapabilitySet::MKNOD)
+    .union(CapabilitySet::SETPCAP);
+
+pub(super) fn enter(root: &OsStr, name: &OsStr) -> ExitCode {
+    match try_enter(root, name) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => super::init::report(&error),
+    }
+}
+
+fn try_enter(root: &OsStr, name: &OsStr) -> Result<()> {
+    let name = InstanceName::try_from(name)?;
+    // Away from the terminal and the session of whoever starts a server: it outlives them.
+    setsid().map_err(|errno| Error::io("can't make a session", errno.into()))?;
+    let lock = super::take_lock(&Dir::open_root(Path::new(root))?, &name)?;
+    unshare()?;
+    let mut init = Command::new("/proc/self/exe");
+    // The lock goes along as stdin: held by PID 1 alone, since this process ends and the game gets another stdin.
+    init.arg("supervise-init").arg(root).arg(name.as_str()).stdin(Stdio::from(lock));
+    init.spawn().map(drop).map_err(|e| Error::io("can't start the supervisor", e))
+}
+
+/// Makes user, mount and PID namespaces; the next child is PID 1. Real root that is forbidden a user namespace (in a
+/// container) does without one.
+fn unshare() -> Result<()> {
+    let (uid, gid) = (geteuid(), getegid());
+    let others = UnshareFlags::NEWNS | UnshareFlags::NEWPID;
+    match unshare_flags(UnshareFlags::NEWUSER | others) {
+        Ok(()) => {}
+        Err(_) if uid.is_root() => return unshare_flags(others).map_err(forbidden),
+        Err(errno) => return Err(forbidden(errno)),
+    }
+    // Each id as itself: the game sees the user that it really is.
+    let write = |file: &str, text: String| {
+        fs::write(file, text)
+            .map_err(|e| Error::io(format!("can't write {file}: is it forbidden to map ids?"), e).hint(HINT))
+    };
+    write("/proc/self/setgroups", "deny".to_owned())?;
+    write("/proc/self/uid_map", format!("{uid} {uid} 1", uid = uid.as_raw()))?;
+    write("/proc/self/gid_map", format!("{gid} {gid} 1", gid = gid.as_raw()))?;
+    keep_capabilities().map_err(|errno| Error::io("can't keep capabilities", errno.into()))
+}
+
+#[allow(unsafe_code)]
+fn unshare_flags(flags: UnshareFlags) -> rustix::io::Result<()> {
+    // SAFETY: the call is unsafe for what it may do to other threads (shared descriptors, directories); this process
+    // was executed for this and has one thread.
+    unsafe { unshare_unsafe(flags) }
+}
+
+/// An exec drops the capabilities of every user but 0, except ambient ones.
+fn keep_capabilities() -> rustix::io::Result<()> {
+    let now = capabilities(None)?;
+    set_capabilities(None, CapabilitySets { inheritable: KEPT, ..now })?;
+    KEPT.iter().try_for_each(|capability| configure_capability_in_ambient_set(capability, true))
+}
+
+const HINT: &str = "an administrator allows it: `sysctl kernel.apparmor_restrict_unprivileged_userns=0` (Ubuntu), \
+                    `sysctl kernel.unprivileged_userns_clone=1`, or a container's seccomp profile; or use systemd: \
+                    `sudo cargo xtask install`";
+
+fn forbidden(errno: Errno) -> Error {
+    let why = match errno {
+        // user_namespaces(7): ENOSPC is the limit of /proc/sys/user.
+        Errno::NOSPC => {
+            "the limit is reached: /proc/sys/user/max_user_namespaces or max_mnt_namespaces is 0 or too low"
+        }
+        Errno::PERM | Errno::ACCESS => "forbidden here, by a sysctl, AppArmor or a container's profile",
+        _ => "not possible here",
+    };
+    Error::new(ErrorKind::Unsupported, format!("can't make user namespaces: {why}"))
+        .because(std::io::Error::from(errno))
+        .hint(HINT)
+}

@@ -1,0 +1,140 @@
+//! What a supervisor says of itself: `runtime/NAME/supervisor.json`.
+//!
+//! Believed only while the supervisor's lock is held; a file that was left behind can't claim that anything runs.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use names::InstanceName;
+use overlay::beneath::Dir;
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, ErrorKind, Result, UnitDetails, UnitState};
+
+const FILE: &str = "supervisor.json";
+const MAX_SIZE: usize = 4096;
+
+/// The state, in systemd's words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct State {
+    pub(super) active_state: String,
+    pub(super) sub_state: String,
+    pub(super) result: String,
+    /// Seconds since 1970.
+    pub(super) since: u64,
+    pub(super) restarts: u32,
+    /// The game's process, as the host numbers it.
+    pub(super) main_pid: Option<u32>,
+    /// The supervisor's process, as the host numbers it, and when it started (proc_pid_stat(5), field 22): together they
+    /// name it for as long as the host runs.
+    pub(super) pid: u32,
+    pub(super) start_time: u64,
+    /// Which boot of the host that was.
+    pub(super) boot_id: String,
+}
+
+impl State {
+    pub(super) fn read(root: &Dir, name: &InstanceName) -> Result<Option<Self>> {
+        let path = format!("runtime/{name}/{FILE}");
+        match root.read_owned(&path, MAX_SIZE) {
+            // One that can't be read is as good as none.
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+            Err(error) if error.errno() == Some(Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(super) fn write(&self, runtime: &Dir) -> Result<()> {
+        let bytes = serde_json::to_vec(self)
+            .map_err(|e| Error::new(ErrorKind::Internal, "can't write the supervisor's state").because(e))?;
+        Ok(runtime.put_file(OsStr::new(FILE), &bytes, 0o600)?)
+    }
+
+    pub(super) fn forget(runtime: &Dir) -> Result<()> {
+        runtime.remove(FILE)?;
+        Ok(())
+    }
+
+    /// What to make of the file when nobody holds the lock: a final state stands; any other means that the supervisor
+    /// died, or that the host was started anew.
+    pub(super) fn ended(self) -> Self {
+        let (active, result) = match self.active_state.as_str() {
+            "failed" | "inactive" => return self,
+            _ if self.boot_id == boot_id() => ("failed", "supervisor-lost"),
+            _ => ("inactive", "success"),
+        };
+        let sub_state = if active == "failed" { "failed" } else { "dead" };
+        let (active_state, sub_state, result) = (active.to_owned(), sub_state.to_owned(), result.to_owned());
+        Self { active_state, sub_state, result, main_pid: None, ..self }
+    }
+
+    /// Nothing of an embedded supervisor starts at boot, so it is never enabled.
+    pub(super) fn unit(self) -> UnitState {
+        let since = (self.active_state != "inactive").then_some(self.since);
+        UnitState { active_state: self.active_state, sub_state: self.sub_state, enabled: false, since }
+    }
+
+    pub(super) fn details(self) -> UnitDetails {
+        UnitDetails {
+            result: Some(self.result),
+            main_pid: self.main_pid,
+            restarts: Some(self.restarts),
+            since: Some(self.since),
+        }
+    }
+}
+
+/// Now, in seconds since 1970.
+pub(super) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
+
+/// This boot of the host.
+pub(super) fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim_end().to_owned()
+}
+
+/// When a process of this host started, in clock ticks since boot.
+pub(super) fn start_time(pid: u32) -> Option<u64> {
+    parse_start_time(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// Field 22; the second field is the program's name, which may hold anything, so counting begins after its last ")".
+pub(super) fn parse_start_time(stat: &str) -> Option<u64> {
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_time_whatever_the_program_is_called() {
+        let stat = "812 (a) b (c) S 1 812 812 0 -1 4194560 100 0 0 0 0 0 0 0 20 0 1 0 987654 1000 100 0";
+        assert_eq!(parse_start_time(stat), Some(987_654));
+        assert_eq!(parse_start_time("812 (a S 1"), None);
+        assert!(start_time(std::process::id()).is_some());
+    }
+
+    #[test]
+    fn a_file_that_was_left_behind_claims_nothing() {
+        let state = State {
+            active_state: "active".to_owned(),
+            sub_state: "running".to_owned(),
+            result: "success".to_owned(),
+            since: 1,
+            restarts: 0,
+            main_pid: Some(2),
+            pid: 3,
+            start_time: 4,
+            boot_id: boot_id(),
+        };
+        let lost = state.clone().ended();
+        assert_eq!((lost.active_state.as_str(), lost.main_pid), ("failed", None));
+        let before = State { boot_id: "another".to_owned(), ..state }.ended();
+        assert_eq!(before.active_state, "inactive");
+    }
+}

@@ -1,0 +1,136 @@
+//! An instance's own directory, `instances/NAME`: what should run, compiled from the spec.
+
+use names::{InstanceName, Layer, Port};
+use overlay::beneath::Dir;
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use crate::spec::{Spec, SpecOverlay};
+use crate::{Error, ErrorKind, Result, Revision};
+
+/// The version of `instance.json` that this program writes and reads.
+const FORMAT: u32 = 1;
+
+/// The largest `instance.json`: a spec's 256 KiB, escaped.
+const MAX_SIZE: usize = 2 * 1024 * 1024;
+
+/// The game's arguments before the spec's own. `-norestart`: the script would loop by itself, and the supervisor see one
+/// healthy process. `-strictportbind`: the game would move to the next free port. `+ip`: RCON would bind one address.
+const FIXED_ARGUMENTS: [&str; 6] = ["-game", "left4dead2", "-norestart", "-strictportbind", "+ip", "0.0.0.0"];
+
+/// What `instances/NAME/instance.json` holds.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Compiled {
+    format: u32,
+    revision: String,
+    port: u16,
+    overlays: Vec<CompiledOverlay>,
+    arguments: Vec<String>,
+    config: Vec<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CompiledOverlay {
+    #[serde(rename = "ref")]
+    overlay: String,
+    alias: Option<String>,
+}
+
+/// An instance as its files say it should run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Instance {
+    pub(crate) revision: Revision,
+    pub(crate) spec: Spec,
+}
+
+impl Instance {
+    /// Reads the instance; `None` where there is no such directory.
+    pub(crate) fn read(root: &Dir, name: &InstanceName) -> Result<Option<Self>> {
+        let path = format!("instances/{name}");
+        let dir = match root.open_dir(&path) {
+            Ok(dir) => dir,
+            Err(error) if error.errno() == Some(Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let damaged = |why: String| {
+            Error::new(ErrorKind::Corrupt, format!("instance {name}: {why}"))
+                .hint(format!("`l4d2ctl initialize {name} -f SPEC.yaml` writes its files anew"))
+        };
+        let bytes = dir.read("instance.json", MAX_SIZE).map_err(|error| damaged(error.to_string()))?;
+        let compiled: Compiled =
+            serde_json::from_slice(&bytes).map_err(|e| damaged(format!("instance.json can't be read: {e}")))?;
+        Self::from_compiled(compiled).map(Some).map_err(damaged)
+    }
+
+    /// The same of an instance that must be there.
+    pub(crate) fn require(root: &Dir, name: &InstanceName) -> Result<Self> {
+        Self::read(root, name)?.ok_or_else(|| not_found(name))
+    }
+
+    /// The bytes of `instance.json`.
+    pub(crate) fn print(&self) -> Result<Vec<u8>> {
+        let overlays = self.spec.overlays.iter().map(|entry| CompiledOverlay {
+            overlay: entry.overlay.to_string(),
+            alias: entry.alias.as_ref().map(ToString::to_string),
+        });
+        let compiled = Compiled {
+            format: FORMAT,
+            revision: self.revision.as_str().to_owned(),
+            port: self.spec.port.get(),
+            overlays: overlays.collect(),
+            arguments: self.spec.arguments.clone(),
+            config: self.spec.config.clone(),
+        };
+        serde_json::to_vec_pretty(&compiled)
+            .map_err(|e| Error::new(ErrorKind::Internal, "can't write instance.json").because(e))
+    }
+
+    fn from_compiled(compiled: Compiled) -> std::result::Result<Self, String> {
+        if compiled.format != FORMAT {
+            return Err(format!("instance.json has format {}, this program knows {FORMAT}", compiled.format));
+        }
+        let revision = Revision::parse(&compiled.revision).ok_or("instance.json has no valid revision")?;
+        let overlay = |entry: CompiledOverlay| -> std::result::Result<SpecOverlay, names::NameError> {
+            let alias = entry.alias.map(|alias| alias.parse()).transpose()?;
+            Ok(SpecOverlay { overlay: entry.overlay.parse()?, alias })
+        };
+        let port = Port::try_from(u64::from(compiled.port)).map_err(|e| e.to_string())?;
+        let overlays = compiled.overlays.into_iter().map(overlay).collect::<std::result::Result<_, _>>();
+        let overlays = overlays.map_err(|e| e.to_string())?;
+        let spec = Spec { port, overlays, arguments: compiled.arguments, config: compiled.config };
+        Ok(Self { revision, spec })
+    }
+
+    /// The stack, highest precedence first.
+    pub(crate) fn layers(&self) -> Vec<Layer> {
+        let overlays = self.spec.overlays.iter().map(|entry| Layer::Overlay(entry.overlay.clone()));
+        overlays.chain([Layer::Installation]).collect()
+    }
+
+    /// All arguments of the game.
+    pub(crate) fn launch(&self) -> Vec<String> {
+        let port = ["+hostport".to_owned(), self.spec.port.to_string()];
+        let fixed = FIXED_ARGUMENTS.iter().map(|&argument| argument.to_owned());
+        fixed.chain(port).chain(self.spec.arguments.iter().cloned()).collect()
+    }
+}
+
+/// Every instance that has a directory, by name; what does not follow the rule of names is none.
+pub(crate) fn names(root: &Dir) -> Result<Vec<InstanceName>> {
+    let entries = match root.open_dir("instances") {
+        Ok(instances) => instances.entries()?,
+        Err(error) if error.errno() == Some(Errno::NOENT) => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    let mut names: Vec<_> = entries.iter().filter_map(|entry| InstanceName::try_from(entry.as_os_str()).ok()).collect();
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// There is no such instance.
+pub(crate) fn not_found(name: &InstanceName) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no instance {name}"))
+        .hint(format!("`l4d2ctl status` lists them; `l4d2ctl initialize {name} -f SPEC.yaml` makes it"))
+}

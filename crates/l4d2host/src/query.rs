@@ -1,0 +1,115 @@
+//! Asking: the status of instances, their names and their logs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use names::InstanceName;
+use overlay::beneath::Dir;
+
+use crate::instance::{self, Instance};
+use crate::staging::staged_revision;
+use crate::{Host, InstanceState, InstanceStatus, LogOptions, LogStream, Result, UnitDetails, UnitState};
+
+impl Host {
+    /// The names of all instances, sorted.
+    pub fn instance_names(&self) -> Result<Vec<InstanceName>> {
+        instance::names(&self.open_for_reading()?)
+    }
+
+    /// One instance, with all details.
+    pub fn get_instance_status(&self, name: &InstanceName) -> Result<InstanceStatus> {
+        self.named_statuses(std::slice::from_ref(name))?.pop().ok_or_else(|| instance::not_found(name))
+    }
+
+    /// These instances, in this order, with all details. One that is not there is an error.
+    pub fn named_statuses(&self, names: &[InstanceName]) -> Result<Vec<InstanceStatus>> {
+        let root = self.open_for_reading()?;
+        let units = self.supervisor().units();
+        for name in names {
+            let known = units.as_ref().is_ok_and(|units| units.contains_key(name));
+            if !known && !root.exists(format!("instances/{name}"))? {
+                return Err(instance::not_found(name));
+            }
+        }
+        let mut details = self.supervisor().details(names).unwrap_or_default();
+        Ok(names.iter().map(|name| self.status(&root, name, units.as_ref().ok(), details.remove(name))).collect())
+    }
+
+    /// All instances by name, without what is asked of each by itself: one question to the supervisor. A unit without an
+    /// instance is listed if it does anything.
+    pub fn all_statuses(&self) -> Result<Vec<InstanceStatus>> {
+        let root = self.open_for_reading()?;
+        let units = self.supervisor().units();
+        let mut names: BTreeSet<InstanceName> = instance::names(&root)?.into_iter().collect();
+        if let Ok(units) = &units {
+            let at_work = units.iter().filter(|(_, unit)| unit.active_state != "inactive");
+            names.extend(at_work.map(|(name, _)| name.clone()));
+        }
+        Ok(names.iter().map(|name| self.status(&root, name, units.as_ref().ok(), None)).collect())
+    }
+
+    /// The log of an instance.
+    pub fn stream_instance_logs(&self, name: &InstanceName, options: &LogOptions) -> Result<LogStream> {
+        let root = self.open_for_reading()?;
+        if !root.exists(format!("instances/{name}"))? {
+            return Err(instance::not_found(name));
+        }
+        self.supervisor().logs(name, options)
+    }
+
+    /// The instances that run or are about to.
+    pub fn running_instances(&self) -> Result<Vec<InstanceName>> {
+        let units = self.supervisor().units()?;
+        let stopped = [InstanceState::Stopped, InstanceState::Failed];
+        let running = units.into_iter().filter(|(_, unit)| !stopped.contains(&state(unit)));
+        Ok(running.map(|(name, _)| name).collect())
+    }
+
+    pub(crate) fn state_of(&self, name: &InstanceName) -> Result<InstanceState> {
+        Ok(self.supervisor().units()?.get(name).map_or(InstanceState::Stopped, state))
+    }
+
+    /// Whether the supervisor has anything of that name.
+    pub(crate) fn is_known(&self, name: &InstanceName) -> Result<bool> {
+        Ok(self.supervisor().units()?.contains_key(name))
+    }
+
+    /// `units` is none where the supervisor could not be asked.
+    fn status(
+        &self,
+        root: &Dir,
+        name: &InstanceName,
+        units: Option<&BTreeMap<InstanceName, UnitState>>,
+        details: Option<UnitDetails>,
+    ) -> InstanceStatus {
+        let details = details.unwrap_or_default();
+        let unit = units.map(|units| units.get(name).cloned().unwrap_or_else(UnitState::inactive));
+        let (instance, problem) = match Instance::read(root, name) {
+            Ok(Some(instance)) => (Some(instance), None),
+            Ok(None) => (None, Some("it has no files: `l4d2ctl delete` clears what is left".to_owned())),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        let staged_revision = staged_revision(root, name).unwrap_or(None);
+        let revision = instance.as_ref().map(|instance| instance.revision.clone());
+        InstanceStatus {
+            name: name.clone(),
+            state: unit.as_ref().map_or(InstanceState::Unknown, state),
+            active_state: unit.as_ref().map_or("unknown".to_owned(), |unit| unit.active_state.clone()),
+            sub_state: unit.as_ref().map_or("unknown".to_owned(), |unit| unit.sub_state.clone()),
+            result: details.result,
+            enabled: unit.as_ref().is_some_and(|unit| unit.enabled),
+            since: details.since.or(unit.and_then(|unit| unit.since)),
+            main_pid: details.main_pid,
+            restarts: details.restarts,
+            port: instance.map(|instance| instance.spec.port),
+            pending: revision.is_some() && staged_revision.is_some() && revision != staged_revision,
+            revision,
+            staged_revision,
+            supervisor: self.supervisor_kind().as_str(),
+            problem,
+        }
+    }
+}
+
+fn state(unit: &UnitState) -> InstanceState {
+    InstanceState::from_unit(&unit.active_state, &unit.sub_state)
+}

@@ -1,0 +1,81 @@
+//! `delete` and `reset`: taking an instance away, or what its server wrote.
+//!
+//! What goes is first renamed into `tmp/`, where nothing counts, and the rename is put on disk; the removal itself may
+//! then take its time, or be finished by the next command. So a kill or a power cut leaves the old or the new.
+
+use names::InstanceName;
+use overlay::beneath::Dir;
+use rustix::io::Errno;
+
+use crate::initialize::{check_revision, make_runtime};
+use crate::instance::{self, Instance};
+use crate::{ErrorKind, Host, Result, Revision};
+
+impl Host {
+    /// Stops the instance and removes it; says whether it was there. Removing what is not there succeeds.
+    pub fn delete(&self, name: &InstanceName, if_revision: Option<&Revision>) -> Result<bool> {
+        let root = self.open()?;
+        let _lock = Self::lock_instance(&root, name)?;
+        let (exists, revision) = match Instance::read(&root, name) {
+            Ok(instance) => (instance.is_some(), instance.map(|instance| instance.revision)),
+            Err(error) if error.kind() == ErrorKind::Corrupt => (true, None),
+            Err(error) => return Err(error),
+        };
+        if exists || if_revision.is_none() {
+            check_revision(name, revision.as_ref(), if_revision)?;
+        }
+        let has_runtime = root.exists(format!("runtime/{name}"))?;
+        if exists || has_runtime || self.is_known(name)? {
+            self.check_not_held_by_other(&root, name)?;
+            self.supervisor().disable(name)?;
+        }
+        let tmp = root.open_dir("tmp")?;
+        // The instance first: without it the rest is nothing that anybody asks for.
+        for (parent, aside) in [("instances", format!("{name}.deleted")), ("runtime", format!("{name}.runtime"))] {
+            tmp.remove(&aside)?;
+            move_aside(&root.open_dir(parent)?, name.as_str(), &tmp, &aside)?;
+            tmp.remove(&aside)?;
+        }
+        for left in ["new", "staged", "upper", "work"] {
+            tmp.remove(format!("{name}.{left}"))?;
+        }
+        Ok(exists)
+    }
+
+    /// Stops the instance and empties its upper: everything its server ever wrote is gone.
+    pub fn reset(&self, name: &InstanceName) -> Result<()> {
+        let root = self.open()?;
+        let _lock = Self::lock_instance(&root, name)?;
+        match Instance::read(&root, name) {
+            Ok(None) => return Err(instance::not_found(name)),
+            Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
+            Ok(Some(_)) | Err(_) => {}
+        }
+        self.check_not_held_by_other(&root, name)?;
+        self.supervisor().disable(name)?;
+        make_runtime(&root, name)?;
+        let (tmp, runtime) = (root.open_dir("tmp")?, root.open_dir(format!("runtime/{name}"))?);
+        // work goes with upper: what the kernel left in it belongs to what is removed.
+        for dir in ["upper", "work"] {
+            let aside = format!("{name}.{dir}");
+            tmp.remove(&aside)?;
+            tmp.create_dir(&aside, 0o755)?;
+            tmp.exchange(&aside, &runtime, dir)?;
+            runtime.sync()?;
+            tmp.sync()?;
+            tmp.remove(&aside)?;
+        }
+        Ok(())
+    }
+}
+
+fn move_aside(from: &Dir, name: &str, tmp: &Dir, aside: &str) -> Result<()> {
+    match from.rename_new(name, tmp, aside) {
+        Ok(()) => {
+            from.sync()?;
+            Ok(tmp.sync()?)
+        }
+        Err(error) if error.errno() == Some(Errno::NOENT) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,166 @@
+//! Staging: the one complete plan that a start, a restart and a reboot run from.
+//!
+//! A snapshot in `instances/NAME/staged`, replaced as a whole. The helper and the launcher read nothing else.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+
+use names::{InstanceName, Layer, print_layers};
+use overlay::beneath::Dir;
+use rustix::io::Errno;
+
+use crate::initialize::read_rcon_password;
+use crate::instance::Instance;
+use crate::{Error, ErrorKind, Result, Revision};
+
+/// The largest `server.cfg` of an overlay that is copied.
+const MAX_CFG: usize = 1024 * 1024;
+
+/// Where Source looks for cfg files, from the game's root.
+const CFG_DIR: [&str; 2] = ["left4dead2", "cfg"];
+
+/// A staged plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Staged {
+    layers: Vec<u8>,
+    launch: Vec<u8>,
+    revision: Vec<u8>,
+    /// By file name: what is copied into the upper's cfg directory.
+    cfg: BTreeMap<String, Vec<u8>>,
+}
+
+impl Staged {
+    /// The plan that the instance's spec asks for now.
+    pub(crate) fn plan(root: &Dir, name: &InstanceName, instance: &Instance) -> Result<Self> {
+        let layers = print_layers(&instance.layers()).map_err(|e| Error::new(ErrorKind::Corrupt, e.to_string()))?;
+        let launch = left4me_launch::print_launch(&instance.launch())
+            .map_err(|e| Error::new(ErrorKind::Corrupt, format!("instance {name}: {e}")))?;
+        let revision = format!("{}\n", instance.revision.as_str()).into_bytes();
+        let mut cfg = alias_cfgs(root, instance)?;
+        let password = read_rcon_password(&root.open_dir(format!("instances/{name}"))?)?;
+        cfg.insert("server.cfg".to_owned(), server_cfg(instance, &cfg, &password).into_bytes());
+        Ok(Self { layers: layers.into_bytes(), launch: launch.into_bytes(), revision, cfg })
+    }
+
+    /// What is staged in an instance's directory; `None` where nothing is.
+    pub(crate) fn read(instance: &Dir) -> Result<Option<Self>> {
+        let dir = match instance.open_dir("staged") {
+            Ok(dir) => dir,
+            Err(error) if error.errno() == Some(Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let cfg_dir = dir.open_dir("cfg")?;
+        let mut cfg = BTreeMap::new();
+        for entry in cfg_dir.entries()? {
+            let Ok(file) = entry.into_string() else { continue };
+            cfg.insert(file.clone(), cfg_dir.read(&file, 2 * MAX_CFG)?);
+        }
+        Ok(Some(Self {
+            layers: dir.read("layers", MAX_CFG)?,
+            launch: dir.read("launch", 16 * MAX_CFG)?,
+            revision: dir.read("revision", 64)?,
+            cfg,
+        }))
+    }
+
+    /// Writes the plan into an empty directory.
+    pub(crate) fn write(&self, dir: &Dir) -> Result<()> {
+        dir.create_file("layers", &self.layers, 0o600)?;
+        dir.create_file("launch", &self.launch, 0o600)?;
+        dir.create_file("revision", &self.revision, 0o600)?;
+        let cfg = dir.create_dir("cfg", 0o700)?;
+        for (name, bytes) in &self.cfg {
+            cfg.create_file(name, bytes, 0o600)?;
+        }
+        Ok(())
+    }
+
+    /// Makes this the staged plan of `name`, at once and on disk. One that is staged already costs no write.
+    pub(crate) fn put(&self, root: &Dir, name: &InstanceName, old: Option<&Self>) -> Result<()> {
+        if old == Some(self) {
+            return Ok(());
+        }
+        let (tmp, instance) = (root.open_dir("tmp")?, root.open_dir(format!("instances/{name}"))?);
+        let temporary = format!("{name}.staged");
+        tmp.remove(&temporary)?;
+        let dir = tmp.create_dir(&temporary, 0o700)?;
+        self.write(&dir)?;
+        dir.sync_file_system()?;
+        if instance.exists("staged")? {
+            tmp.exchange(&temporary, &instance, "staged")?;
+        } else {
+            tmp.rename_new(&temporary, &instance, "staged")?;
+        }
+        instance.sync()?;
+        tmp.remove(&temporary)?;
+        Ok(())
+    }
+
+    /// Copies the cfg files into the upper, before anything is mounted: through the mount they would be copied up with a
+    /// layer's owner and mode. Those of `old` that are no longer wanted go. The game made what lies there: whatever is
+    /// in the way is replaced, and nothing is followed.
+    pub(crate) fn put_cfg(&self, upper: &Dir, old: Option<&Self>) -> Result<()> {
+        let mut dir = upper.open_dir(".")?;
+        for name in CFG_DIR {
+            dir = real_dir(&dir, name)?;
+        }
+        let stale = old.iter().flat_map(|old| old.cfg.keys()).filter(|file| !self.cfg.contains_key(*file));
+        for file in stale {
+            dir.remove(file)?;
+        }
+        for (file, bytes) in &self.cfg {
+            let same = dir.read_owned(file, 2 * MAX_CFG).is_ok_and(|there| there == *bytes);
+            if !same {
+                dir.put_file(OsStr::new(file), bytes, 0o600)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The revision that is staged; `None` where nothing is.
+pub(crate) fn staged_revision(root: &Dir, name: &InstanceName) -> Result<Option<Revision>> {
+    match root.read(format!("instances/{name}/staged/revision"), 64) {
+        Ok(bytes) => Ok(std::str::from_utf8(&bytes).ok().and_then(|text| Revision::parse(text.trim_end()))),
+        Err(error) if error.errno() == Some(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Opens the directory `name`, making it, also in place of anything else: a file, a link, or the mark of a deletion.
+fn real_dir(parent: &Dir, name: &str) -> Result<Dir> {
+    match parent.make_dir(name, 0o755) {
+        Err(error) if matches!(error.errno(), Some(Errno::LOOP | Errno::NOTDIR | Errno::NXIO)) => {
+            parent.remove(name)?;
+            Ok(parent.create_dir(name, 0o755)?)
+        }
+        other => Ok(other?),
+    }
+}
+
+/// The `server.cfg` of each overlay that has an alias and such a file, as `server_<alias>.cfg`.
+fn alias_cfgs(root: &Dir, instance: &Instance) -> Result<BTreeMap<String, Vec<u8>>> {
+    let mut cfgs = BTreeMap::new();
+    for entry in &instance.spec.overlays {
+        let Some(alias) = &entry.alias else { continue };
+        let overlay = root.open_dir(Layer::Overlay(entry.overlay.clone()).relative_path())?;
+        match overlay.read("left4dead2/cfg/server.cfg", MAX_CFG) {
+            Ok(bytes) => drop(cfgs.insert(format!("server_{alias}.cfg"), bytes)),
+            Err(error) if error.errno() == Some(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(cfgs)
+}
+
+/// Source takes the last of two settings: so the lowest overlay's file first, then the spec's lines, and the password
+/// after everything that could set another.
+fn server_cfg(instance: &Instance, aliases: &BTreeMap<String, Vec<u8>>, password: &str) -> String {
+    let mut lines = vec!["// Written by left4me at every start: change the spec instead.".to_owned()];
+    let entries = instance.spec.overlays.iter().rev();
+    let files = entries.filter_map(|entry| entry.alias.as_ref()).map(|alias| format!("server_{alias}.cfg"));
+    lines.extend(files.filter(|file| aliases.contains_key(file)).map(|file| format!("exec {file}")));
+    lines.extend(instance.spec.config.iter().cloned());
+    lines.push(format!("rcon_password \"{password}\"\n"));
+    lines.join("\n")
+}

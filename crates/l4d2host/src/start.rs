@@ -1,0 +1,73 @@
+//! `start` and `stop`.
+
+use names::InstanceName;
+use overlay::beneath::Dir;
+use serde::Serialize;
+
+use crate::initialize::make_runtime;
+use crate::instance::Instance;
+use crate::staging::Staged;
+use crate::{Error, ErrorKind, Host, InstanceState, Result, Revision};
+
+/// What `start` did.
+#[derive(Debug, Clone, Serialize)]
+pub struct Started {
+    /// It ran already: nothing was staged.
+    pub already_running: bool,
+    /// The revision that it runs.
+    pub revision: Option<Revision>,
+}
+
+impl Host {
+    /// Stages the instance's whole plan and asks the supervisor to enable and start it: nothing else.
+    pub fn start(&self, name: &InstanceName) -> Result<Started> {
+        let root = self.open()?;
+        let _lock = Self::lock_instance(&root, name)?;
+        let instance = Instance::require(&root, name)?;
+        self.check_not_held_by_other(&root, name)?;
+        match self.state_of(name)? {
+            InstanceState::Running | InstanceState::Starting => {
+                let revision = crate::staging::staged_revision(&root, name)?;
+                return Ok(Started { already_running: true, revision });
+            }
+            // Between two runs of a server that keeps crashing, or at the end of one: what follows writes to the upper,
+            // which must not be mounted meanwhile.
+            InstanceState::CrashLooping | InstanceState::Stopping => self.supervisor().disable(name)?,
+            InstanceState::Stopped | InstanceState::Failed | InstanceState::Unknown => {}
+        }
+        let _installation = Self::lock_installation_shared(&root)?;
+        check_installed(&root)?;
+        stage(&root, name, &instance)?;
+        self.supervisor().enable(name)?;
+        Ok(Started { already_running: false, revision: Some(instance.revision) })
+    }
+
+    /// Asks the supervisor to disable and stop the instance.
+    pub fn stop(&self, name: &InstanceName) -> Result<()> {
+        let root = self.open()?;
+        let _lock = Self::lock_instance(&root, name)?;
+        if Instance::read(&root, name).is_ok_and(|instance| instance.is_none()) && !self.is_known(name)? {
+            return Err(crate::instance::not_found(name));
+        }
+        self.check_not_held_by_other(&root, name)?;
+        self.supervisor().disable(name)
+    }
+}
+
+fn check_installed(root: &Dir) -> Result<()> {
+    if root.exists("installation/srcds_run")? {
+        return Ok(());
+    }
+    let message = format!("the game is not installed in {}", root.label_of("installation"));
+    Err(Error::new(ErrorKind::InstallationMissing, message).hint("`l4d2ctl install` brings it"))
+}
+
+fn stage(root: &Dir, name: &InstanceName, instance: &Instance) -> Result<()> {
+    make_runtime(root, name)?;
+    let plan = Staged::plan(root, name, instance)?;
+    let dir = root.open_dir(format!("instances/{name}"))?;
+    // One that can't be read is replaced like any other; only its aliases are then unknown.
+    let old = Staged::read(&dir).ok().flatten();
+    plan.put(root, name, old.as_ref())?;
+    plan.put_cfg(&root.open_dir(format!("runtime/{name}/upper"))?, old.as_ref())
+}

@@ -1,0 +1,177 @@
+//! The systemd supervisor: the template unit, through root's helpers.
+//!
+//! What changes something goes through `sudo -n` to a helper with fixed arguments. What only reads asks `systemctl`
+//! directly, which needs no privilege: all units at once with `list-units`, because `show` costs milliseconds for each.
+
+mod journal;
+mod parse;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use names::InstanceName;
+
+use super::{Supervisor, SupervisorKind};
+use crate::process::{command, exit_code, spawn_error};
+use crate::{Error, ErrorKind, LogOptions, LogStream, Result, UnitDetails, UnitState};
+
+/// The unit's file below a prefix.
+const UNIT: &str = "lib/systemd/system/left4me-server@.service";
+
+/// Where an enabled unit has its link.
+const WANTS: &str = "/etc/systemd/system/multi-user.target.wants";
+
+/// How many of the last lines explain a failed start.
+const CAUSE_LINES: u32 = 10;
+
+/// Where left4me's unit and helpers are installed, if they are and systemd runs this machine.
+pub(crate) fn installed_prefix() -> Option<PathBuf> {
+    if !Path::new("/run/systemd/system").is_dir() {
+        return None;
+    }
+    // PREFIX/bin/l4d2ctl: an installed command uses what was installed with it.
+    let own = fs::read_link("/proc/self/exe").ok().and_then(|exe| Some(exe.parent()?.parent()?.to_owned()));
+    let candidates = own.into_iter().chain(["/usr/local", "/usr"].map(PathBuf::from));
+    candidates.into_iter().find(|prefix| prefix.join(UNIT).is_file())
+}
+
+/// systemd and the helpers below one prefix.
+#[derive(Debug)]
+pub(crate) struct Systemd {
+    prefix: PathBuf,
+}
+
+impl Systemd {
+    pub(crate) fn new(prefix: PathBuf) -> Self {
+        Self { prefix }
+    }
+
+    fn helper(&self, name: &str) -> PathBuf {
+        self.prefix.join("libexec/left4me").join(name)
+    }
+
+    /// `sudo -n HELPER ARGS…`; its stderr is ours, untouched.
+    fn sudo(&self, helper: &str, args: &[&str]) -> Result<std::process::Command> {
+        let helper = self.helper(helper);
+        if !helper.is_file() {
+            return Err(Error::new(ErrorKind::Unsupported, format!("the helper {} is missing", helper.display()))
+                .hint("`sudo cargo xtask install` installs it again"));
+        }
+        let mut sudo = command("/usr/bin/sudo");
+        sudo.arg("-n").arg(helper).args(args);
+        Ok(sudo)
+    }
+
+    /// Has the helper do something.
+    fn ask(&self, verb: &str, name: &InstanceName) -> Result<()> {
+        let mut sudo = self.sudo("left4me-systemctl", &[verb, name.as_str()])?;
+        let status = sudo.stdout(Stdio::null()).status().map_err(|e| spawn_error("/usr/bin/sudo", e))?;
+        if status.success() {
+            return Ok(());
+        }
+        let failed = Error::child(format!("can't {verb} instance {name}"), exit_code(status));
+        if self.may_call("left4me-systemctl", &[verb, name.as_str()]) {
+            return Err(failed);
+        }
+        Err(Error::new(ErrorKind::PermissionDenied, format!("can't {verb} instance {name}: sudo refuses the helper"))
+            .hint("`l4d2ctl doctor` checks the rules; the service user may call helpers: `sudo -u left4me l4d2ctl …`"))
+    }
+
+    /// Whether sudo would let this user call the helper, without doing it.
+    fn may_call(&self, helper: &str, args: &[&str]) -> bool {
+        let mut sudo = command("/usr/bin/sudo");
+        sudo.args(["-n", "-l"]).arg(self.helper(helper)).args(args);
+        sudo.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    }
+
+    /// The last lines of the unit's journal, which say why it did not start.
+    fn last_lines(&self, name: &InstanceName) -> Option<String> {
+        let lines = CAUSE_LINES.to_string();
+        let mut sudo = self.sudo("left4me-journalctl", &[name.as_str(), "--lines", &lines, "--no-follow"]).ok()?;
+        let output = sudo.stderr(Stdio::null()).output().ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
+        (!text.is_empty()).then_some(text)
+    }
+}
+
+impl Supervisor for Systemd {
+    fn kind(&self) -> SupervisorKind {
+        SupervisorKind::Systemd
+    }
+
+    fn enable(&self, name: &InstanceName) -> Result<()> {
+        self.ask("enable", name).map_err(|error| {
+            if error.kind() != ErrorKind::ChildFailed {
+                return error;
+            }
+            let failed = Error::start_failed(format!("instance {name} did not start"), error.exit_code());
+            let failed = match self.last_lines(name) {
+                Some(lines) => failed.because(format!("the last lines of its log:\n{lines}")),
+                None => failed,
+            };
+            failed.hint(format!("`l4d2ctl logs {name}` shows more"))
+        })
+    }
+
+    fn disable(&self, name: &InstanceName) -> Result<()> {
+        self.ask("disable", name)
+    }
+
+    fn units(&self) -> Result<BTreeMap<InstanceName, UnitState>> {
+        let output = command("/usr/bin/systemctl")
+            .args(["list-units", "--all", "--plain", "--no-pager", "--output=json", "left4me-server@*.service"])
+            .stderr(Stdio::inherit())
+            .output()
+            .map_err(|e| spawn_error("/usr/bin/systemctl", e))?;
+        if !output.status.success() {
+            return Err(Error::child("systemctl can't list units", exit_code(output.status)));
+        }
+        let mut units = parse::list_units(&output.stdout)?;
+        for name in enabled_units() {
+            units.entry(name).or_insert_with(UnitState::inactive).enabled = true;
+        }
+        for (name, unit) in units.iter_mut().filter(|(_, unit)| unit.active_state != "inactive") {
+            // Root writes the record whenever it mounts, which is the first thing a run does.
+            let record = fs::metadata(Path::new(names::RECORD_DIR).join(name.as_str()));
+            unit.since = record.ok().and_then(|record| u64::try_from(record.mtime()).ok());
+        }
+        Ok(units)
+    }
+
+    fn details(&self, names: &[InstanceName]) -> Result<BTreeMap<InstanceName, UnitDetails>> {
+        let output = command("/usr/bin/systemctl")
+            .args([
+                "show",
+                "--no-pager",
+                "--timestamp=unix",
+                "--property=Id,Result,MainPID,NRestarts,StateChangeTimestamp",
+            ])
+            .arg("--")
+            .args(names.iter().map(InstanceName::unit))
+            .stderr(Stdio::inherit())
+            .output()
+            .map_err(|e| spawn_error("/usr/bin/systemctl", e))?;
+        if !output.status.success() {
+            return Err(Error::child("systemctl can't show units", exit_code(output.status)));
+        }
+        Ok(parse::show(&String::from_utf8_lossy(&output.stdout)))
+    }
+
+    fn logs(&self, name: &InstanceName, options: &LogOptions) -> Result<LogStream> {
+        let lines = options.lines.to_string();
+        let follow = if options.follow { "--follow" } else { "--no-follow" };
+        let mut args = vec![name.as_str(), "--lines", &lines, follow];
+        args.extend(if options.details { ["--output", "json"] } else { ["--output", "cat"] });
+        args.extend(options.after_cursor.iter().flat_map(|cursor| ["--after-cursor", cursor.as_str()]));
+        journal::stream(self.sudo("left4me-journalctl", &args)?, options.details)
+    }
+}
+
+/// The instances that start at boot: one look at a directory, which everybody may list.
+fn enabled_units() -> impl Iterator<Item = InstanceName> {
+    let links = fs::read_dir(WANTS).into_iter().flatten().flatten();
+    links.filter_map(|link| InstanceName::from_unit(link.file_name().to_str()?))
+}
