@@ -1,0 +1,138 @@
+//! The simulated SteamCMD: brings the simulated game, and fails in every way that the real one is known for.
+
+mod content;
+mod failures;
+mod output;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use failures::Failure;
+use output::Output;
+
+const APP: &str = "222860";
+
+/// The build that is brought unless `LEFT4ME_SIM_BUILD` says otherwise.
+const BUILD: u64 = 9_450_001;
+
+/// What the arguments ask for.
+#[derive(Debug, Default)]
+struct Request {
+    platform: String,
+    install_dir: Option<PathBuf>,
+    login: Option<String>,
+    app_update: Option<String>,
+    dir_before_login: bool,
+}
+
+impl Request {
+    /// Arguments are commands: `+NAME VALUE…`, until the next plus.
+    fn parse(args: &[String]) -> Self {
+        let mut request = Self::default();
+        for (index, arg) in args.iter().enumerate() {
+            let value = || args.get(index + 1).filter(|value| !value.starts_with('+')).cloned();
+            match arg.as_str() {
+                "+@sSteamCmdForcePlatformType" => request.platform = value().unwrap_or_default(),
+                "+force_install_dir" => {
+                    request.install_dir = value().map(PathBuf::from);
+                    request.dir_before_login = request.login.is_none();
+                }
+                "+login" => request.login = value(),
+                "+app_update" => request.app_update = value(),
+                _ => {}
+            }
+        }
+        request
+    }
+}
+
+pub(crate) fn run(args: &[String]) -> ExitCode {
+    let request = Request::parse(args);
+    let mut out = Output::new();
+    let failure = Failure::from_environment();
+    out.line("SIMULATED SteamCMD (srcds-sim): nothing is downloaded.");
+    for step in ["[  0%] Checking for available updates...", "[----] Verifying installation..."] {
+        out.progress(step);
+    }
+    out.line("Steam Console Client (c) Valve Corporation - version 1765000000");
+    content::bring_steam_client();
+    let code = match failure.as_ref().and_then(|failure| failure.at_start(&mut out)) {
+        Some(code) => code,
+        None => log_in_and_update(&request, failure.as_ref(), &mut out),
+    };
+    out.flush();
+    ExitCode::from(code)
+}
+
+fn log_in_and_update(request: &Request, failure: Option<&Failure>, out: &mut Output) -> u8 {
+    let user = request.login.as_deref().unwrap_or("anonymous");
+    out.line(&format!("Connecting {user} to Steam Public...OK"));
+    if let Some(code) = failure.and_then(|failure| failure.at_login(out)) {
+        return code;
+    }
+    out.line("Waiting for client config...OK\nWaiting for user info...OK");
+    if !request.dir_before_login && request.install_dir.is_some() {
+        out.line("Please use force_install_dir before logon!");
+    }
+    let (Some(dir), Some(APP)) = (&request.install_dir, request.app_update.as_deref()) else { return 0 };
+    if !dir.join("steamapps").is_dir() {
+        out.line(&format!("Error! App '{APP}' state is 0x606 after update job. (Disk write failure)"));
+        return 8;
+    }
+    if let Some(code) = failure.and_then(|failure| failure.at_update(dir, out)) {
+        return code;
+    }
+    update(request, dir, failure, out)
+}
+
+/// Both passes' sizes, as the real ones are.
+fn size(platform: &str) -> u64 {
+    if platform == "windows" { 9_710_287_462 } else { 202_762_857 }
+}
+
+fn update(request: &Request, dir: &std::path::Path, failure: Option<&Failure>, out: &mut Output) -> u8 {
+    let total = size(&request.platform);
+    out.state("0x3", "reconfiguring", 0, 0);
+    for (code, word) in [("0x61", "downloading"), ("0x81", "verifying update"), ("0x101", "committing")] {
+        for step in 1..=5 {
+            out.state(code, word, total / 5 * step, total);
+        }
+    }
+    let build = std::env::var("LEFT4ME_SIM_BUILD").ok().and_then(|build| build.parse().ok()).unwrap_or(BUILD);
+    if let Err(error) = content::lay_down(dir, &request.platform, build) {
+        out.line(&format!("Error! App '{APP}' state is 0x606 after update job. ({error})"));
+        return 8;
+    }
+    if let Some(failure) = failure {
+        failure.after_update(dir);
+    }
+    out.line(&format!("Success! App '{APP}' fully installed."));
+    // What the real one says to a caller who looks for the manifest.
+    if fs::metadata(dir.join(format!("steamapps/appmanifest_{APP}.acf"))).is_err() { 8 } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_commands() {
+        let args = [
+            "+@sSteamCmdForcePlatformType",
+            "linux",
+            "+force_install_dir",
+            "/d",
+            "+login",
+            "anonymous",
+            "+app_update",
+            "222860",
+            "validate",
+            "+quit",
+        ];
+        let request = Request::parse(&args.map(str::to_owned));
+        assert_eq!((request.platform.as_str(), request.app_update.as_deref()), ("linux", Some("222860")));
+        assert!(request.dir_before_login);
+        assert!(!Request::parse(&["+login", "x", "+force_install_dir", "/d"].map(str::to_owned)).dir_before_login);
+    }
+}
