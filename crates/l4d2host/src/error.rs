@@ -145,14 +145,14 @@ impl Error {
 
     /// A child that failed: its stderr is already where ours goes, and `code` is our exit code.
     pub fn child(message: impl Into<String>, code: u8) -> Self {
-        let mut error = Self::new(ErrorKind::ChildFailed, message);
-        error.exit_code = Some(code);
-        error
+        Self::new(ErrorKind::ChildFailed, message).with_exit_code(code)
     }
 
-    /// A start that failed; `code` is the child's.
-    pub fn start_failed(message: impl Into<String>, code: u8) -> Self {
-        Self { exit_code: Some(code), ..Self::new(ErrorKind::StartFailed, message) }
+    /// Makes `code` the process' exit code, where it is a child's.
+    #[must_use]
+    pub fn with_exit_code(mut self, code: u8) -> Self {
+        self.exit_code = Some(code);
+        self
     }
 
     /// Keeps the cause.

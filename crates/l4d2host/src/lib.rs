@@ -20,6 +20,7 @@ mod spec;
 mod staging;
 mod start;
 mod status;
+mod steam;
 mod supervisor;
 
 pub use account::Account;
@@ -30,4 +31,5 @@ pub use logs::{LogEntry, LogOptions, LogStream};
 pub use spec::{Spec, SpecOverlay, SpecSource};
 pub use start::Started;
 pub use status::{InstanceState, InstanceStatus, Revision, UnitDetails, UnitState};
+pub use steam::{InstallRequest, Installed, Progress};
 pub use supervisor::{Supervisor, SupervisorKind};

@@ -102,7 +102,7 @@ impl Staged {
     pub(crate) fn put_cfg(&self, upper: &Dir, old: Option<&Self>) -> Result<()> {
         let mut dir = upper.open_dir(".")?;
         for name in CFG_DIR {
-            dir = real_dir(&dir, name)?;
+            dir = dir.replace_with_dir(name, 0o755)?;
         }
         let stale = old.iter().flat_map(|old| old.cfg.keys()).filter(|file| !self.cfg.contains_key(*file));
         for file in stale {
@@ -124,17 +124,6 @@ pub(crate) fn staged_revision(root: &Dir, name: &InstanceName) -> Result<Option<
         Ok(bytes) => Ok(std::str::from_utf8(&bytes).ok().and_then(|text| Revision::parse(text.trim_end()))),
         Err(error) if error.errno() == Some(Errno::NOENT) => Ok(None),
         Err(error) => Err(error.into()),
-    }
-}
-
-/// Opens the directory `name`, making it, also in place of anything else: a file, a link, or the mark of a deletion.
-fn real_dir(parent: &Dir, name: &str) -> Result<Dir> {
-    match parent.make_dir(name, 0o755) {
-        Err(error) if matches!(error.errno(), Some(Errno::LOOP | Errno::NOTDIR | Errno::NXIO)) => {
-            parent.remove(name)?;
-            Ok(parent.create_dir(name, 0o755)?)
-        }
-        other => Ok(other?),
     }
 }
 

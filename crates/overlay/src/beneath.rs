@@ -160,6 +160,18 @@ impl Dir {
         }
     }
 
+    /// Opens the directory `name`, making it, also in place of anything else: a file, a link, or overlayfs' mark of a
+    /// deletion.
+    pub fn replace_with_dir(&self, name: &str, mode: u32) -> Result<Self> {
+        match self.make_dir(name, mode) {
+            Err(error) if matches!(error.errno(), Some(Errno::LOOP | Errno::NOTDIR | Errno::NXIO)) => {
+                self.remove(name)?;
+                self.create_dir(name, mode)
+            }
+            other => other,
+        }
+    }
+
     /// Makes every missing directory of the relative `path`, and opens the last.
     pub fn make_dirs(&self, path: impl AsRef<Path>, mode: u32) -> Result<Self> {
         let mut dir = self.open_dir(".")?;

@@ -107,7 +107,8 @@ impl Supervisor for Systemd {
             if error.kind() != ErrorKind::ChildFailed {
                 return error;
             }
-            let failed = Error::start_failed(format!("instance {name} did not start"), error.exit_code());
+            let failed = Error::new(ErrorKind::StartFailed, format!("instance {name} did not start"))
+                .with_exit_code(error.exit_code());
             let failed = match self.last_lines(name) {
                 Some(lines) => failed.because(format!("the last lines of its log:\n{lines}")),
                 None => failed,

@@ -1,0 +1,238 @@
+//! `install`: SteamCMD brings the game, or brings it up to date.
+//!
+//! SteamCMD is closed and undocumented, so what it prints is only ever a hint: success is its exit code *and* what is on
+//! disk afterwards. It runs on a pty, because on a pipe it says nothing for minutes, so its stdout and stderr are one
+//! stream: a failure carries its last lines as the cause, and its exit code is ours.
+
+mod client;
+mod failure;
+mod manifest;
+mod output;
+mod run;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use overlay::beneath::Dir;
+use serde::Serialize;
+
+use crate::{Error, ErrorKind, Host, Result};
+use failure::Failure;
+use run::Run;
+
+/// Left 4 Dead 2 Dedicated Server.
+const APP: &str = "222860";
+
+/// Valve took the app from the anonymous package for Linux in November 2024. Bringing the Windows files first and Linux'
+/// after them works where that alone does not; nobody outside knows why. Linux last, so that its programs win.
+const PASSES: [&str; 2] = ["windows", "linux"];
+
+/// What a fresh installation takes while it is made.
+const FRESH_SIZE: u64 = 12 << 30;
+
+/// How `install` goes about it.
+#[derive(Debug, Clone)]
+pub struct InstallRequest {
+    /// SteamCMD; otherwise `LEFT4ME_STEAMCMD`, otherwise `steamcmd` on `PATH`.
+    pub steamcmd: Option<PathBuf>,
+    /// A Steam account that owns the game, whose login SteamCMD remembers; otherwise anonymous.
+    pub user: Option<String>,
+    /// How long to wait before the first retry; each later one waits twice as long.
+    pub first_pause: Duration,
+    /// SteamCMD that says nothing for this long hangs.
+    pub silence_limit: Duration,
+}
+
+impl Default for InstallRequest {
+    fn default() -> Self {
+        let (first_pause, silence_limit) = (Duration::from_secs(2), Duration::from_secs(600));
+        Self { steamcmd: None, user: None, first_pause, silence_limit }
+    }
+}
+
+/// What is going on.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Progress {
+    /// A new step begins.
+    Step {
+        /// What it is.
+        step: String,
+    },
+    /// SteamCMD is at work.
+    Update {
+        /// `windows` or `linux`.
+        pass: &'static str,
+        /// SteamCMD's own word: `downloading`, `verifying update`, …
+        phase: String,
+        /// Bytes so far.
+        done: u64,
+        /// Bytes in all; 0 where it does not know.
+        total: u64,
+    },
+    /// Nothing that stops it, but worth knowing.
+    Warning {
+        /// What it is.
+        warning: String,
+    },
+}
+
+/// What is installed now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Installed {
+    /// Steam's number for this build of the game.
+    pub build_id: u64,
+    /// Bytes on disk, as Steam counts them.
+    pub size_on_disk: u64,
+}
+
+impl Host {
+    /// Installs the game or brings it up to date. Refused while instances run, as it changes what they have mounted.
+    pub fn install(&self, request: &InstallRequest, on_progress: &mut dyn FnMut(&Progress)) -> Result<Installed> {
+        let steamcmd = find_steamcmd(request.steamcmd.as_deref())?;
+        let home = crate::account::home().ok_or_else(|| {
+            Error::new(ErrorKind::Unsupported, "the user who runs this has no home directory, which SteamCMD needs")
+        })?;
+        let root = self.open()?;
+        let _lock = self.lock_installation(&root, on_progress)?;
+        self.refuse_while_running()?;
+        let installation = root.open_dir("installation")?;
+        // SteamCMD answers "disk write failure" where this is missing.
+        installation.make_dir("steamapps", 0o755)?;
+        warn_of_little_space(&installation, on_progress);
+
+        let run = Run::new(&steamcmd, &home, self.root().join("installation"), request)?;
+        for pass in PASSES {
+            on_progress(&Progress::Step { step: format!("installing app {APP}, {pass} pass") });
+            run_pass(&run, pass, &installation, request, on_progress)?;
+        }
+        let installed = check(&installation)?;
+        on_progress(&Progress::Step { step: "repairing ~/.steam".to_owned() });
+        client::repair(&home, &steamcmd, &installation, on_progress)?;
+        on_progress(&Progress::Step { step: "writing everything to disk".to_owned() });
+        installation.sync_file_system()?;
+        Ok(installed)
+    }
+
+    /// An install has the installation for itself.
+    fn lock_installation(&self, root: &Dir, on_progress: &mut dyn FnMut(&Progress)) -> Result<fs::File> {
+        let lock = root.open_dir("locks")?.open_or_create(".installation", 0o600)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => {
+                let step = "waiting for another install or start".to_owned();
+                on_progress(&Progress::Step { step });
+                lock.lock().map_err(|e| Error::io("can't lock the installation", e))?;
+            }
+            Err(fs::TryLockError::Error(error)) => return Err(Error::io("can't lock the installation", error)),
+        }
+        Ok(lock)
+    }
+
+    fn refuse_while_running(&self) -> Result<()> {
+        let running = self.running_instances()?;
+        if running.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<&str> = running.iter().map(names::InstanceName::as_str).collect();
+        let message = format!("instances run from the installation: {}", names.join(", "));
+        Err(Error::new(ErrorKind::InstanceRunning, message)
+            .hint(format!("stop them first: `l4d2ctl stop {}`", names[0])))
+    }
+}
+
+/// SteamCMD's real path: its script finds its own files by the path that it is run by, so a link would mislead it.
+pub(crate) fn find_steamcmd(given: Option<&Path>) -> Result<PathBuf> {
+    let missing = |message: String| {
+        Error::new(ErrorKind::SteamcmdMissing, message)
+            .hint("Debian: `apt install steamcmd` (non-free, i386); or set LEFT4ME_STEAMCMD to its steamcmd.sh")
+    };
+    let named = given.map(Path::to_owned).or_else(|| std::env::var_os("LEFT4ME_STEAMCMD").map(PathBuf::from));
+    let found = match named.filter(|path| !path.as_os_str().is_empty()) {
+        Some(path) => path,
+        None => {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            let mut places = std::env::split_paths(&path).chain([PathBuf::from("/usr/games")]);
+            let found = places.find_map(|place| Some(place.join("steamcmd")).filter(|file| file.is_file()));
+            found.ok_or_else(|| missing("there is no `steamcmd` on PATH".to_owned()))?
+        }
+    };
+    let real =
+        found.canonicalize().map_err(|e| missing(format!("SteamCMD {} is not there", found.display())).because(e))?;
+    let metadata = fs::metadata(&real).map_err(|e| Error::io(format!("can't look at {}", real.display()), e))?;
+    if !metadata.is_file() || metadata.permissions().mode() & 0o111 == 0 {
+        return Err(missing(format!("SteamCMD {} is not an executable file", real.display())));
+    }
+    Ok(real)
+}
+
+/// Only a warning: validating may need next to nothing, and SteamCMD itself says when it is too little.
+fn warn_of_little_space(installation: &Dir, on_progress: &mut dyn FnMut(&Progress)) {
+    let fresh = !installation.exists(manifest::PATH).unwrap_or(false);
+    let Some(free) = failure::free_space(installation) else { return };
+    if fresh && free < FRESH_SIZE {
+        let (free, wanted) = (free >> 30, FRESH_SIZE >> 30);
+        let warning = format!("{free} GiB are free, a fresh installation takes {wanted} GiB");
+        on_progress(&Progress::Warning { warning });
+    }
+}
+
+/// One pass, again after failures that pass by themselves.
+fn run_pass(
+    run: &Run,
+    pass: &'static str,
+    installation: &Dir,
+    request: &InstallRequest,
+    on_progress: &mut dyn FnMut(&Progress),
+) -> Result<()> {
+    let mut pause = request.first_pause;
+    for attempt in 1.. {
+        let ended = run.pass(pass, on_progress)?;
+        let Some(failure) = Failure::of(&ended) else { return Ok(()) };
+        if attempt >= failure.attempts() {
+            return Err(failure.error(&ended, installation));
+        }
+        if failure == Failure::Corrupt {
+            installation.open_dir("steamapps")?.remove("downloading")?;
+        }
+        let step = format!(
+            "SteamCMD: {failure}; trying again in {} s ({attempt} of {})",
+            pause.as_secs(),
+            failure.attempts() - 1
+        );
+        on_progress(&Progress::Step { step });
+        run.pause(pause)?;
+        pause *= 2;
+    }
+    Ok(())
+}
+
+/// Whether what is on disk is a whole game. SteamCMD has said so of things that were none.
+fn check(installation: &Dir) -> Result<Installed> {
+    let wrong = |why: String| {
+        Error::new(ErrorKind::SteamcmdFailed, format!("SteamCMD said success, but {why}"))
+            .hint("`l4d2ctl install` tries again")
+    };
+    let bytes = installation.read(manifest::PATH, manifest::MAX_SIZE).map_err(|error| wrong(error.to_string()))?;
+    let manifest = manifest::parse(&String::from_utf8_lossy(&bytes))
+        .ok_or_else(|| wrong(format!("{} can't be read", installation.label_of(manifest::PATH))))?;
+    let value = |key: &str| manifest.get(key).and_then(|value| value.parse::<u64>().ok()).unwrap_or(0);
+    if manifest.get("appid").map(String::as_str) != Some(APP) {
+        return Err(wrong(format!("the manifest is not of app {APP}")));
+    }
+    // StateFlags is a set of bits; 4 alone means installed and nothing left to do.
+    if value("stateflags") != 4 || value("buildid") == 0 {
+        return Err(wrong(format!("the manifest says StateFlags {}, build {}", value("stateflags"), value("buildid"))));
+    }
+    for path in ["srcds_run", "bin"] {
+        if !installation.exists(path)? {
+            return Err(wrong(format!(
+                "{} is missing: are only the Windows files there?",
+                installation.label_of(path)
+            )));
+        }
+    }
+    Ok(Installed { build_id: value("buildid"), size_on_disk: value("sizeondisk") })
+}
