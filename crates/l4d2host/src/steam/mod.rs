@@ -96,7 +96,7 @@ impl Host {
             Error::new(ErrorKind::Unsupported, "the user who runs this has no home directory, which SteamCMD needs")
         })?;
         let root = self.open()?;
-        let _lock = self.lock_installation(&root, on_progress)?;
+        let _lock = lock_installation(&root, on_progress)?;
         self.refuse_while_running()?;
         let installation = root.open_dir("installation")?;
         // SteamCMD answers "disk write failure" where this is missing.
@@ -116,21 +116,6 @@ impl Host {
         Ok(installed)
     }
 
-    /// An install has the installation for itself.
-    fn lock_installation(&self, root: &Dir, on_progress: &mut dyn FnMut(&Progress)) -> Result<fs::File> {
-        let lock = root.open_dir("locks")?.open_or_create(".installation", 0o600)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => {
-                let step = "waiting for another install or start".to_owned();
-                on_progress(&Progress::Step { step });
-                lock.lock().map_err(|e| Error::io("can't lock the installation", e))?;
-            }
-            Err(fs::TryLockError::Error(error)) => return Err(Error::io("can't lock the installation", error)),
-        }
-        Ok(lock)
-    }
-
     fn refuse_while_running(&self) -> Result<()> {
         let running = self.running_instances()?;
         if running.is_empty() {
@@ -143,6 +128,21 @@ impl Host {
     }
 }
 
+/// An install has the installation for itself.
+fn lock_installation(root: &Dir, on_progress: &mut dyn FnMut(&Progress)) -> Result<fs::File> {
+    let lock = root.open_dir("locks")?.open_or_create(".installation", 0o600)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(fs::TryLockError::WouldBlock) => {
+            let step = "waiting for another install or start".to_owned();
+            on_progress(&Progress::Step { step });
+            lock.lock().map_err(|e| Error::io("can't lock the installation", e))?;
+        }
+        Err(fs::TryLockError::Error(error)) => return Err(Error::io("can't lock the installation", error)),
+    }
+    Ok(lock)
+}
+
 /// SteamCMD's real path: its script finds its own files by the path that it is run by, so a link would mislead it.
 pub(crate) fn find_steamcmd(given: Option<&Path>) -> Result<PathBuf> {
     let missing = |message: String| {
@@ -150,14 +150,13 @@ pub(crate) fn find_steamcmd(given: Option<&Path>) -> Result<PathBuf> {
             .hint("Debian: `apt install steamcmd` (non-free, i386); or set LEFT4ME_STEAMCMD to its steamcmd.sh")
     };
     let named = given.map(Path::to_owned).or_else(|| std::env::var_os("LEFT4ME_STEAMCMD").map(PathBuf::from));
-    let found = match named.filter(|path| !path.as_os_str().is_empty()) {
-        Some(path) => path,
-        None => {
-            let path = std::env::var_os("PATH").unwrap_or_default();
-            let mut places = std::env::split_paths(&path).chain([PathBuf::from("/usr/games")]);
-            let found = places.find_map(|place| Some(place.join("steamcmd")).filter(|file| file.is_file()));
-            found.ok_or_else(|| missing("there is no `steamcmd` on PATH".to_owned()))?
-        }
+    let found = if let Some(path) = named.filter(|path| !path.as_os_str().is_empty()) {
+        path
+    } else {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let mut places = std::env::split_paths(&path).chain([PathBuf::from("/usr/games")]);
+        let found = places.find_map(|place| Some(place.join("steamcmd")).filter(|file| file.is_file()));
+        found.ok_or_else(|| missing("there is no `steamcmd` on PATH".to_owned()))?
     };
     let real =
         found.canonicalize().map_err(|e| missing(format!("SteamCMD {} is not there", found.display())).because(e))?;
