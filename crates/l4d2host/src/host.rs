@@ -17,6 +17,8 @@ use crate::{Error, ErrorKind, Result, Supervisor, SupervisorKind};
 pub struct Host {
     root: PathBuf,
     supervisor: Box<dyn Supervisor>,
+    /// HOME of SteamCMD and, under the embedded supervisor, of the game; otherwise the account's.
+    home: Option<PathBuf>,
 }
 
 /// The directories of the root, made where they are missing.
@@ -36,7 +38,7 @@ impl Host {
             return Err(Error::new(ErrorKind::Usage, message));
         }
         let supervisor: Box<dyn Supervisor> = match (wanted_supervisor()?, systemd::installed_prefix()) {
-            (Some(SupervisorKind::Embedded), _) | (None, None) => Box::new(Embedded::new(root.clone())),
+            (Some(SupervisorKind::Embedded), _) | (None, None) => Box::new(Embedded::new(root.clone(), None)),
             (_, Some(prefix)) => {
                 check_systemd_root(&root, configured.as_deref())?;
                 Box::new(Systemd::new(prefix))
@@ -46,14 +48,16 @@ impl Host {
                     .hint("`sudo cargo xtask install` installs it; LEFT4ME_SUPERVISOR=embedded does without"));
             }
         };
-        Ok(Self { root, supervisor })
+        Ok(Self { root, supervisor, home: None })
     }
 
-    /// A host of its own, run by the embedded supervisor; the root directory is made if it is missing.
+    /// A host of its own, run by the embedded supervisor: the root directory is made if it is missing, and is the home
+    /// directory, too, so that nothing outside is touched.
     pub fn embedded(root: &Path) -> Result<Self> {
         std::fs::create_dir_all(root).map_err(|e| Error::io(format!("can't make {}", root.display()), e))?;
         let root = root.canonicalize().map_err(|e| Error::io(format!("can't resolve {}", root.display()), e))?;
-        Ok(Self { supervisor: Box::new(Embedded::new(root.clone())), root })
+        let supervisor = Box::new(Embedded::new(root.clone(), Some(root.clone())));
+        Ok(Self { supervisor, home: Some(root.clone()), root })
     }
 
     /// The root directory.
@@ -64,6 +68,10 @@ impl Host {
     /// Which supervisor runs the instances.
     pub fn supervisor_kind(&self) -> SupervisorKind {
         self.supervisor.kind()
+    }
+
+    pub(crate) fn home(&self) -> Option<PathBuf> {
+        self.home.clone().or_else(crate::account::home)
     }
 
     pub(crate) fn supervisor(&self) -> &dyn Supervisor {

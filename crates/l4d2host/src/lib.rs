@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod account;
+mod doctor;
 pub mod embedded;
 mod error;
 mod host;
@@ -24,6 +25,7 @@ mod steam;
 mod supervisor;
 
 pub use account::Account;
+pub use doctor::{Check, CheckState};
 pub use error::{Error, ErrorKind, Result};
 pub use host::Host;
 pub use initialize::Initialized;

@@ -42,6 +42,8 @@ pub(super) fn run(root: &OsStr, name: &OsStr) -> ExitCode {
         Ok(name) => name,
         Err(error) => return report(&error.into()),
     };
+    // Re-executed as /proc/self/exe, it would be "exe" in every list of processes. Only a name: failing is no matter.
+    let _ = rustix::thread::set_name(c"l4d2ctl");
     match Init::new(Path::new(root), &name).and_then(Init::run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => report(&error),

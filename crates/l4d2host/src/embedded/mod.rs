@@ -71,11 +71,13 @@ pub(crate) fn is_held(root: &Dir, name: &InstanceName) -> Result<bool> {
 #[derive(Debug)]
 pub(crate) struct Embedded {
     root: PathBuf,
+    home: Option<PathBuf>,
 }
 
 impl Embedded {
-    pub(crate) fn new(root: PathBuf) -> Self {
-        Self { root }
+    /// `home` is the game's HOME; otherwise the account's.
+    pub(crate) fn new(root: PathBuf, home: Option<PathBuf>) -> Self {
+        Self { root, home }
     }
 
     fn open(&self) -> Result<Dir> {
@@ -102,7 +104,7 @@ impl Supervisor for Embedded {
             .arg("supervise")
             .arg(&self.root)
             .arg(name.as_str())
-            .envs(crate::account::home().map(|home| ("HOME", home)))
+            .envs(self.home.clone().or_else(crate::account::home).map(|home| ("HOME", home)))
             .current_dir("/")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -92,7 +92,7 @@ impl Host {
     /// Installs the game or brings it up to date. Refused while instances run, as it changes what they have mounted.
     pub fn install(&self, request: &InstallRequest, on_progress: &mut dyn FnMut(&Progress)) -> Result<Installed> {
         let steamcmd = find_steamcmd(request.steamcmd.as_deref())?;
-        let home = crate::account::home().ok_or_else(|| {
+        let home = self.home().ok_or_else(|| {
             Error::new(ErrorKind::Unsupported, "the user who runs this has no home directory, which SteamCMD needs")
         })?;
         let root = self.open()?;

@@ -1,0 +1,68 @@
+//! Reading the arguments and handing over to the command.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{delete, demo, doctor, initialize, install, logs, reset, start, status, stop};
+use crate::problem::Problem;
+use crate::ui::Ui;
+
+/// Runs many Left 4 Dead 2 servers on one host from one copy of the game.
+///
+/// LEFT4ME_ROOT names another root directory, LEFT4ME_SUPERVISOR (systemd or embedded) who runs the servers, and
+/// LEFT4ME_STEAMCMD the SteamCMD that brings the game.
+#[derive(Debug, Parser)]
+#[command(name = "l4d2ctl", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    /// Print JSON for programs: one document, or one a line where it streams
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Install(install::Args),
+    Initialize(initialize::Args),
+    Start(start::Args),
+    Stop(stop::Args),
+    Delete(delete::Args),
+    Reset(reset::Args),
+    Status(status::Args),
+    Logs(logs::Args),
+    Doctor(doctor::Args),
+    Demo(demo::Args),
+}
+
+pub(crate) fn run() -> ExitCode {
+    // Asked for before parsing, as a usage error is one, too.
+    let json = std::env::args_os().any(|arg| arg == "--json");
+    let ui = Ui::new(json);
+    match Cli::try_parse() {
+        Ok(cli) => ui.end(dispatch(cli, &ui)),
+        Err(error) if json && error.use_stderr() => ui.end(Err(Problem::usage(&error))),
+        Err(error) => {
+            // --help and --version are no errors. Nobody is left to tell if printing fails.
+            let _ = error.print();
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+        }
+    }
+}
+
+fn dispatch(cli: Cli, ui: &Ui) -> Result<ExitCode, Problem> {
+    match cli.command {
+        Command::Install(args) => install::run(ui, args),
+        Command::Initialize(args) => initialize::run(ui, args),
+        Command::Start(args) => start::run(ui, args),
+        Command::Stop(args) => stop::run(ui, args),
+        Command::Delete(args) => delete::run(ui, args),
+        Command::Reset(args) => reset::run(ui, args),
+        Command::Status(args) => status::run(ui, args),
+        Command::Logs(args) => logs::run(ui, args),
+        Command::Doctor(args) => doctor::run(ui, args),
+        Command::Demo(args) => demo::run(ui, args),
+    }
+}

@@ -1,0 +1,98 @@
+//! `l4d2ctl install`.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use l4d2host::{InstallRequest, Progress};
+use serde_json::json;
+
+use super::open_host;
+use crate::problem::Problem;
+use crate::ui::{Ui, is_fancy, write_stdout};
+
+/// Install the game with SteamCMD, or bring it up to date
+///
+/// SteamCMD is LEFT4ME_STEAMCMD, or `steamcmd` on PATH. What passes by itself is tried again; whatever else is wrong
+/// ends with what to do. Refused while instances run.
+///
+/// Example: l4d2ctl install
+///          l4d2ctl install --steam-user spare_account
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// A Steam account that owns Left 4 Dead 2 and that SteamCMD was logged in with before; otherwise anonymous
+    #[arg(long, value_name = "NAME")]
+    steam_user: Option<String>,
+}
+
+pub(crate) fn run(ui: &Ui, Args { steam_user }: Args) -> Result<ExitCode, Problem> {
+    let host = open_host()?;
+    let request = InstallRequest { user: steam_user, ..InstallRequest::default() };
+    let mut reporter = Reporter::new(*ui);
+    let installed = host.install(&request, &mut |progress| reporter.report(progress));
+    reporter.finish();
+    let installed = installed?;
+    let event = json!({ "event": "installed", "build_id": installed.build_id, "size_on_disk": installed.size_on_disk });
+    ui.data(&event, || format!("installed build {} ({:.1} GiB)\n", installed.build_id, gib(installed.size_on_disk)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+// A number for people: what a double can't hold of it, nobody reads.
+#[allow(clippy::cast_precision_loss)]
+fn gib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 30)
+}
+
+/// Progress, as whoever watches wants it: a bar on a terminal, `Step:` lines otherwise, JSON for programs.
+pub(crate) struct Reporter {
+    ui: Ui,
+    bar: Option<ProgressBar>,
+    /// The last line printed, so that percents and phases do not flood a log.
+    last: String,
+}
+
+impl Reporter {
+    pub(crate) fn new(ui: Ui) -> Self {
+        let wanted = !ui.is_json() && std::io::stderr().is_terminal() && is_fancy(&std::io::stderr());
+        Self { ui, bar: wanted.then(bar), last: String::new() }
+    }
+
+    pub(crate) fn report(&mut self, progress: &Progress) {
+        if self.ui.is_json() {
+            // A reader that has gone is noticed at the end: an install is not given up half way for it.
+            let _ = self.ui.document(progress).and_then(|line| write_stdout(&line));
+            return;
+        }
+        match (progress, &self.bar) {
+            (Progress::Step { step }, Some(bar)) => bar.println(format!("Step: {step}")),
+            (Progress::Step { step }, None) => self.ui.note(&format!("Step: {step}")),
+            (Progress::Warning { warning }, Some(bar)) => bar.println(format!("warning: {warning}")),
+            (Progress::Warning { warning }, None) => self.ui.note(&format!("warning: {warning}")),
+            (Progress::Update { pass, phase, done, total }, Some(bar)) => {
+                bar.set_length(*total);
+                bar.set_position(*done);
+                bar.set_message(format!("{pass}: {phase}"));
+            }
+            (Progress::Update { pass, phase, .. }, None) => {
+                let line = format!("Step: {pass}: {phase}");
+                if line != self.last {
+                    self.ui.note(&line);
+                    self.last = line;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn finish(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn bar() -> ProgressBar {
+    let template = "{msg:30} {wide_bar} {percent:>3}%  {bytes}/{total_bytes}  {bytes_per_sec}";
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(0).with_style(style)
+}

@@ -1,0 +1,46 @@
+//! The commands, a file each: its arguments (whose comments are its help) and what it does.
+
+pub(crate) mod delete;
+pub(crate) mod demo;
+pub(crate) mod doctor;
+pub(crate) mod initialize;
+pub(crate) mod install;
+pub(crate) mod logs;
+pub(crate) mod reset;
+pub(crate) mod start;
+pub(crate) mod status;
+pub(crate) mod stop;
+
+use l4d2host::{ErrorKind, Host, Revision};
+use names::InstanceName;
+
+use crate::problem::Problem;
+
+/// The host that the environment names; as root, after becoming the user who owns its root directory.
+fn open_host() -> Result<Host, Problem> {
+    let host = Host::from_environment()?;
+    host.become_owner()?;
+    Ok(host)
+}
+
+/// Reads a revision as it is given after `--if-revision`.
+fn parse_revision(text: &str) -> Result<Revision, String> {
+    Revision::parse(text).ok_or_else(|| "a revision is 16 hex digits, as `l4d2ctl status NAME` shows it".to_owned())
+}
+
+/// Reads an instance's name.
+fn parse_name(text: &str) -> Result<InstanceName, String> {
+    text.parse().map_err(|error: names::NameError| error.to_string())
+}
+
+/// Where an instance was not found, names the one that was probably meant.
+fn suggest(host: &Host, name: &InstanceName, error: l4d2host::Error) -> Problem {
+    if error.kind() != ErrorKind::NotFound {
+        return error.into();
+    }
+    let names = host.instance_names().unwrap_or_default();
+    match crate::text::closest(name.as_str(), names.iter().map(InstanceName::as_str)) {
+        Some(close) => error.hint(format!("did you mean {close}? `l4d2ctl status` lists all")).into(),
+        None => error.into(),
+    }
+}

@@ -1,0 +1,91 @@
+//! Making what somebody else wrote harmless on a terminal, and times readable.
+
+/// Text in which nothing can move a cursor, change a colour or the order of letters, or ring: such characters are shown
+/// as escapes. Bytes that are not UTF-8 are shown as `\xNN`. Newlines stay only where `lines` says so.
+pub(crate) fn harmless(bytes: &[u8], lines: bool) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\t' => text.push(c),
+                '\n' if lines => text.push(c),
+                c if c.is_control() || is_invisible(c) => text.extend(c.escape_unicode()),
+                c => text.push(c),
+            }
+        }
+        text.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
+    }
+    text
+}
+
+/// Characters that reorder what stands around them, or are not seen at all.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// How long ago, as one number and a unit.
+pub(crate) fn ago(since: u64, now: u64) -> String {
+    let seconds = now.saturating_sub(since);
+    let (number, unit) = match seconds {
+        0..120 => (seconds, "s"),
+        120..7_200 => (seconds / 60, "min"),
+        7_200..172_800 => (seconds / 3_600, "h"),
+        _ => (seconds / 86_400, "d"),
+    };
+    format!("{number} {unit}")
+}
+
+/// Now, in seconds since 1970.
+pub(crate) fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
+
+/// The name that is closest to what was typed, if it is close.
+pub(crate) fn closest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let near = names.map(|name| (distance(typed, name), name)).min()?;
+    (near.0 <= 1 + typed.len() / 4).then_some(near.1)
+}
+
+/// How many letters differ (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut before = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let here = (before + usize::from(x != *y)).min(row[j] + 1).min(row[j + 1] + 1);
+            before = std::mem::replace(&mut row[j + 1], here);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_left_that_a_terminal_obeys() {
+        let hostile = b"\x1b[31mred\x07 \xff \x7f \xc2\x9b31m a\tb \xe2\x80\xaex\r\n";
+        let text = harmless(hostile, false);
+        assert!(text.chars().all(|c| c == '\t' || (!c.is_control() && !is_invisible(c))), "{text:?}");
+        assert!(text.contains("\\u{1b}[31mred") && text.contains("\\xff") && text.contains("a\tb"), "{text}");
+        assert_eq!(harmless("schön 名前".as_bytes(), false), "schön 名前");
+        assert_eq!(harmless(b"a\nb", true), "a\nb");
+    }
+
+    #[test]
+    fn names_that_were_meant() {
+        let names = ["friday", "saturday", "league-1"];
+        assert_eq!(closest("firday", names.into_iter()), Some("friday"));
+        assert_eq!(closest("leage-1", names.into_iter()), Some("league-1"));
+        assert_eq!(closest("x", names.into_iter()), None);
+    }
+
+    #[test]
+    fn how_long_ago() {
+        for (seconds, text) in [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7_200, "2 h"), (200_000, "2 d")] {
+            assert_eq!(ago(1_000, 1_000 + seconds), text);
+        }
+    }
+}

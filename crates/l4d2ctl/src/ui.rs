@@ -1,0 +1,73 @@
+//! Output: data on stdout, chatter on stderr, either for people or for programs.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use crate::problem::Problem;
+
+/// How to talk.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ui {
+    json: bool,
+}
+
+impl Ui {
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    pub(crate) fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Data: a JSON document where that is asked for, otherwise text.
+    pub(crate) fn data(self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Problem> {
+        let text = if self.json { self.document(value)? } else { text() };
+        write_stdout(&text)
+    }
+
+    /// One JSON value a line.
+    pub(crate) fn document(self, value: &impl Serialize) -> Result<String, Problem> {
+        let text = serde_json::to_string(value);
+        let text = text.map_err(|e| Problem::new(l4d2host::ErrorKind::Internal, format!("can't write JSON: {e}")))?;
+        Ok(text + "\n")
+    }
+
+    /// Chatter, for people only; at once, a line at a time.
+    pub(crate) fn note(self, text: &str) {
+        if !self.json {
+            // Nobody to tell is no reason to stop.
+            let _ = writeln!(std::io::stderr(), "{}", crate::text::harmless(text.as_bytes(), true));
+        }
+    }
+
+    /// Ends the program: with an error's words, or without any.
+    pub(crate) fn end(self, result: Result<ExitCode, Problem>) -> ExitCode {
+        let problem = match result {
+            Ok(code) => return code,
+            Err(problem) => problem,
+        };
+        if let Problem::Error(_) = problem {
+            if self.json {
+                let _ = writeln!(std::io::stdout(), "{}", problem.for_programs());
+            } else {
+                let _ = write!(std::io::stderr(), "{}", problem.for_people());
+            }
+        }
+        problem.exit_code()
+    }
+}
+
+/// Writes to stdout, whole.
+pub(crate) fn write_stdout(text: &str) -> Result<(), Problem> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Problem::output)
+}
+
+/// Whether colours and moving pictures are wanted on stdout.
+pub(crate) fn is_fancy(stream: &impl IsTerminal) -> bool {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    stream.is_terminal() && !set("NO_COLOR") && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
+}
