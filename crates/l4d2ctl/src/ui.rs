@@ -24,12 +24,12 @@ impl Ui {
 
     /// Data: a JSON document where that is asked for, otherwise text.
     pub(crate) fn data(self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Problem> {
-        let text = if self.json { self.document(value)? } else { text() };
+        let text = if self.json { Self::json_line(value)? } else { text() };
         write_stdout(&text)
     }
 
     /// One JSON value a line.
-    pub(crate) fn document(self, value: &impl Serialize) -> Result<String, Problem> {
+    pub(crate) fn json_line(value: &impl Serialize) -> Result<String, Problem> {
         let text = serde_json::to_string(value);
         let text = text.map_err(|e| Problem::new(l4d2host::ErrorKind::Internal, format!("can't write JSON: {e}")))?;
         Ok(text + "\n")

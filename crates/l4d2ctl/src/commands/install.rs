@@ -61,7 +61,7 @@ impl Reporter {
     pub(crate) fn report(&mut self, progress: &Progress) {
         if self.ui.is_json() {
             // A reader that has gone is noticed at the end: an install is not given up half way for it.
-            let _ = self.ui.document(progress).and_then(|line| write_stdout(&line));
+            let _ = Ui::json_line(progress).and_then(|line| write_stdout(&line));
             return;
         }
         match (progress, &self.bar) {

@@ -54,7 +54,7 @@ pub(crate) fn run(
     for entry in entries {
         let entry = entry?;
         if ui.is_json() {
-            out.write_all(ui.document(&object(&entry))?.as_bytes()).map_err(Problem::output)?;
+            out.write_all(Ui::json_line(&object(&entry))?.as_bytes()).map_err(Problem::output)?;
         } else if terminal {
             writeln!(out, "{}", text::harmless(&entry.message, false)).map_err(Problem::output)?;
         } else {

@@ -176,7 +176,7 @@ impl Demo {
             return Err(Error::new(ErrorKind::Interrupted, "interrupted").with_exit_code(130).into());
         }
         if self.ui.is_json() {
-            return write_stdout(&self.ui.document(&json!({ "event": "step", "step": step }))?);
+            return write_stdout(&Ui::json_line(&json!({ "event": "step", "step": step }))?);
         }
         self.ui.note(&format!("Step: {step}"));
         Ok(())
