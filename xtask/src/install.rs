@@ -1,0 +1,233 @@
+//! `cargo xtask install` and `uninstall`: from source, as a distribution's package would do it.
+//!
+//! Every file appears by a rename, root-owned and writable by root alone. Nothing is enabled or started.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
+use std::path::{Component, Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::build::{PROGRAMS, programs_for_install, project, succeed};
+
+struct Options {
+    prefix: PathBuf,
+    root: PathBuf,
+    destdir: Option<PathBuf>,
+    /// Programs that are built already.
+    bin_dir: Option<PathBuf>,
+}
+
+/// What is installed: a file's place in `dist` (or a program's name), its place on the host, and its mode.
+struct Item {
+    source: Source,
+    path: PathBuf,
+    mode: u32,
+}
+
+enum Source {
+    Program(&'static str),
+    Dist(&'static str),
+    Text(String),
+}
+
+impl Options {
+    fn parse(args: &[String]) -> Result<Self> {
+        let mut options = Self {
+            prefix: PathBuf::from("/usr/local"),
+            root: PathBuf::from("/var/lib/left4me"),
+            destdir: None,
+            bin_dir: None,
+        };
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            let (name, value) = match arg.split_once('=') {
+                Some((name, value)) => (name, value.to_owned()),
+                None => (arg.as_str(), args.next().with_context(|| format!("{arg} needs a value"))?.clone()),
+            };
+            let value = PathBuf::from(value);
+            match name {
+                "--prefix" => options.prefix = plain_path(&value)?,
+                "--root" => options.root = plain_path(&value)?,
+                "--destdir" => options.destdir = Some(value),
+                "--bin-dir" => options.bin_dir = Some(value),
+                _ => bail!("unknown argument {arg}; `cargo xtask` lists them"),
+            }
+        }
+        if options.destdir.is_none() {
+            options.root = without_links(&options.root)?;
+        }
+        Ok(options)
+    }
+
+    fn on_host(&self, path: &Path) -> PathBuf {
+        match &self.destdir {
+            Some(destdir) => destdir.join(path.strip_prefix("/").unwrap_or(path)),
+            None => path.to_owned(),
+        }
+    }
+
+    fn items(&self) -> Vec<Item> {
+        let item = |source, path: PathBuf, mode| Item { source, path, mode };
+        let lib = |name: &str| self.prefix.join("lib").join(name);
+        let mut items: Vec<Item> = PROGRAMS
+            .iter()
+            .map(|&(name, _)| {
+                let dir = if name == "l4d2ctl" { "bin" } else { "libexec/left4me" };
+                item(Source::Program(name), self.prefix.join(dir).join(name), 0o755)
+            })
+            .collect();
+        for name in ["systemd/system/left4me-server@.service", "systemd/system/left4me-game.slice"] {
+            items.push(item(Source::Dist(name), lib(name), 0o644));
+        }
+        for name in ["sysusers.d/left4me.conf", "tmpfiles.d/left4me.conf"] {
+            items.push(item(Source::Dist(name), lib(name), 0o644));
+        }
+        items.push(item(Source::Text(format!("{}\n", self.root.display())), PathBuf::from("/etc/left4me/root"), 0o644));
+        // Last: with it the helpers that it names are there.
+        items.push(item(Source::Dist("sudoers.d/left4me"), PathBuf::from("/etc/sudoers.d/left4me"), 0o440));
+        items
+    }
+
+    fn fill(&self, text: &str) -> String {
+        text.replace("@PREFIX@", &self.prefix.display().to_string()).replace("@ROOT@", &self.root.display().to_string())
+    }
+}
+
+/// Absolute, of plain components, and of characters that mean nothing in units, sudoers and tmpfiles.
+fn plain_path(path: &Path) -> Result<PathBuf> {
+    let mut components = path.components();
+    let plain = components.next() == Some(Component::RootDir) && components.all(|c| matches!(c, Component::Normal(_)));
+    let text = path.to_str().context("the path is not UTF-8")?;
+    let harmless = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b));
+    ensure!(
+        plain && harmless && text.len() > 1,
+        "{text:?} is not an absolute path of letters, digits, '.', '_' and '-'"
+    );
+    Ok(components_of(path))
+}
+
+fn components_of(path: &Path) -> PathBuf {
+    path.components().collect()
+}
+
+/// The root directory is opened without following links, so it is written down as it really is.
+fn without_links(path: &Path) -> Result<PathBuf> {
+    match (path.canonicalize(), path.parent(), path.file_name()) {
+        (Ok(real), _, _) => plain_path(&real),
+        (Err(_), Some(parent), Some(name)) => Ok(without_links(parent)?.join(name)),
+        (Err(error), _, _) => Err(error).context("can't resolve the root directory"),
+    }
+}
+
+pub(crate) fn install(args: &[String]) -> Result<()> {
+    let options = Options::parse(args)?;
+    ensure!(is_root(), "install as root: `sudo cargo xtask install`");
+    let built = project().join("target/install");
+    let bin_dir = match &options.bin_dir {
+        Some(dir) => dir.clone(),
+        None => {
+            println!("building");
+            programs_for_install(&built)?;
+            built
+        }
+    };
+    for item in options.items() {
+        let bytes = match &item.source {
+            Source::Program(name) => fs::read(bin_dir.join(name)).with_context(|| format!("can't read {name}"))?,
+            Source::Dist(name) => {
+                let text = fs::read_to_string(project().join("dist").join(name))
+                    .with_context(|| format!("can't read {name}"))?;
+                options.fill(&text).into_bytes()
+            }
+            Source::Text(text) => text.clone().into_bytes(),
+        };
+        put(&options.on_host(&item.path), &bytes, item.mode)?;
+        println!("installed {}", item.path.display());
+    }
+    if options.destdir.is_none() {
+        tell_the_system()?;
+        println!("nothing is enabled: `sudo -u left4me l4d2ctl doctor` says what is left to do");
+    }
+    Ok(())
+}
+
+/// Writes a file beside its place, checks it, and renames it. Directories are made root's and for all to read.
+fn put(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let parent = path.parent().context("a file in no directory")?;
+    fs::create_dir_all(parent).with_context(|| format!("can't make {}", parent.display()))?;
+    let name = path.file_name().and_then(|name| name.to_str()).context("a file without a name")?;
+    // Names with a dot or a tilde are ignored by sudo, systemd, sysusers and tmpfiles alike.
+    let temporary = parent.join(format!(".{name}.new~"));
+    let _ = fs::remove_file(&temporary);
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    file.write_all(bytes)?;
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
+    chown(&temporary, Some(0), Some(0))?;
+    file.sync_all()?;
+    if path.ends_with("sudoers.d/left4me") {
+        // A broken file there would lock everybody out of sudo.
+        let checked = Command::new("visudo").args(["--check", "--quiet", "--file"]).arg(&temporary).status();
+        match checked {
+            Ok(status) if status.success() => {}
+            other => {
+                fs::remove_file(&temporary)?;
+                bail!("visudo does not accept {}: {other:?}; is sudo installed?", path.display());
+            }
+        }
+    }
+    fs::rename(&temporary, path).with_context(|| format!("can't put {} in place", path.display()))?;
+    Ok(fs::File::open(parent)?.sync_all()?)
+}
+
+/// Makes the user and the directories, and has the manager read the unit.
+fn tell_the_system() -> Result<()> {
+    succeed(Command::new("systemd-sysusers").arg("left4me.conf"))?;
+    succeed(Command::new("systemd-tmpfiles").args(["--create", "left4me.conf"]))?;
+    if Path::new("/run/systemd/system").is_dir() {
+        succeed(Command::new("systemctl").arg("daemon-reload"))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn uninstall(args: &[String]) -> Result<()> {
+    let options = Options::parse(args)?;
+    ensure!(is_root(), "uninstall as root: `sudo cargo xtask uninstall`");
+    let booted = options.destdir.is_none() && Path::new("/run/systemd/system").is_dir();
+    if booted {
+        refuse_while_active()?;
+    }
+    for item in options.items().iter().rev() {
+        match fs::remove_file(options.on_host(&item.path)) {
+            Ok(()) => println!("removed {}", item.path.display()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).with_context(|| format!("can't remove {}", item.path.display())),
+        }
+    }
+    for dir in [options.prefix.join("libexec/left4me"), PathBuf::from("/etc/left4me")] {
+        // Somebody else's files in it keep it.
+        let _ = fs::remove_dir(options.on_host(&dir));
+    }
+    if booted {
+        succeed(Command::new("systemctl").arg("daemon-reload"))?;
+    }
+    println!("{} and the user left4me stay", options.root.display());
+    Ok(())
+}
+
+fn refuse_while_active() -> Result<()> {
+    let listed = Command::new("systemctl")
+        .args(["list-units", "--plain", "--no-legend", "--state=active,activating,deactivating", "left4me-server@*"])
+        .output()
+        .context("can't run systemctl")?;
+    let text = String::from_utf8_lossy(&listed.stdout);
+    let units: Vec<&str> = text.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    ensure!(units.is_empty(), "servers run: {}; stop them first", units.join(", "));
+    Ok(())
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
+}

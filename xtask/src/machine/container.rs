@@ -1,0 +1,158 @@
+//! Debian 13 booted by systemd-nspawn: real systemd, sudo and journald on this machine's kernel.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::{Answer, Machine, prepare, wait_for_boot};
+use crate::build::{project, succeed};
+
+pub(crate) struct Container {
+    work: PathBuf,
+    cgroups: Vec<PathBuf>,
+    nspawn: Child,
+    /// PID 1 of the container, as this machine numbers it.
+    leader: u32,
+}
+
+/// Containers of this process, to tell them apart.
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+impl Container {
+    pub(crate) fn boot() -> Result<Self> {
+        let name = format!("left4me-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let work = project().join("target/machines").join(&name);
+        let tree = prepare(&work)?;
+        let cgroups = make_cgroups(&name)?;
+        let nspawn = spawn(&tree, &cgroups)?;
+        let mut container = Self { work, cgroups, nspawn, leader: 0 };
+        container.leader = container.find_leader(0)?;
+        wait_for_boot(&mut container, Duration::from_secs(60))?;
+        Ok(container)
+    }
+
+    /// The process that is 1 inside, other than `old`.
+    fn find_leader(&mut self, old: u32) -> Result<u32> {
+        let until = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < until {
+            if let Some(status) = self.nspawn.try_wait()? {
+                bail!("systemd-nspawn ended: {status}; see {}", self.work.join("console").display());
+            }
+            let found = children(self.nspawn.id()).into_iter().find(|&pid| pid != old && is_pid_1(pid));
+            if let Some(leader) = found {
+                return Ok(leader);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        bail!("the container has no PID 1")
+    }
+}
+
+impl Machine for Container {
+    fn run(&mut self, script: &str) -> Result<Answer> {
+        let output = Command::new("nsenter")
+            .args(["--target", &self.leader.to_string()])
+            .args(["-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w", "--", "/bin/sh", "-c", script])
+            .env_clear()
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .stdin(Stdio::null())
+            .output()
+            .context("can't run nsenter")?;
+        Ok(Answer {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    fn reboot(&mut self) -> Result<()> {
+        self.ok("systemctl --no-block reboot")?;
+        self.leader = self.find_leader(self.leader)?;
+        wait_for_boot(self, Duration::from_secs(60))
+    }
+
+    fn cut_power(&mut self) -> Result<()> {
+        bail!("a container has no power of its own to cut")
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        // Best effort, in this order: the processes, what they were in, the files.
+        let _ = self.nspawn.kill();
+        let _ = self.nspawn.wait();
+        for cgroup in self.cgroups.iter().rev() {
+            remove_cgroup(cgroup);
+        }
+        if std::env::var_os("LEFT4ME_KEEP_MACHINES").is_none() {
+            let _ = succeed(Command::new("rm").args(["-rf", "--one-file-system", "--"]).arg(&self.work));
+        }
+    }
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let direct: Vec<u32> = list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
+    let nested: Vec<u32> = direct.iter().flat_map(|&pid| children(pid)).collect();
+    [direct, nested].concat()
+}
+
+fn is_pid_1(pid: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    numbers.and_then(|numbers| numbers.split_whitespace().nth(1)) == Some("1") && comm.trim() == "systemd"
+}
+
+/// A cgroup of its own in each hierarchy that systemd uses: two containers in one would act on each other's units.
+fn make_cgroups(name: &str) -> Result<Vec<PathBuf>> {
+    let root = Path::new("/sys/fs/cgroup");
+    let unified = if root.join("cgroup.controllers").exists() {
+        vec![root.to_owned()]
+    } else {
+        vec![root.join("unified"), root.join("systemd")]
+    };
+    let made: Vec<PathBuf> =
+        unified.iter().filter(|hierarchy| hierarchy.is_dir()).map(|hierarchy| hierarchy.join(name)).collect();
+    for cgroup in &made {
+        fs::create_dir_all(cgroup).with_context(|| format!("can't make {}", cgroup.display()))?;
+    }
+    Ok(made)
+}
+
+fn remove_cgroup(cgroup: &Path) {
+    let _ = fs::write(cgroup.join("cgroup.kill"), "1");
+    let until = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < until {
+        for nested in fs::read_dir(cgroup).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir()) {
+            remove_cgroup(&nested.path());
+        }
+        if fs::remove_dir(cgroup).is_ok() || !cgroup.exists() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn spawn(tree: &Path, cgroups: &[PathBuf]) -> Result<Child> {
+    let join: String =
+        cgroups.iter().map(|cgroup| format!("echo $$ > '{}/cgroup.procs' || exit 1\n", cgroup.display())).collect();
+    let console = fs::File::create(tree.with_file_name("console"))?;
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", &format!("{join}exec systemd-nspawn \"$@\""), "sh"])
+        .args(["--quiet", "--register=no", "--keep-unit", "--boot", "--capability=all", "--private-network"])
+        .args(["--system-call-filter=@mount @privileged @keyring @sandbox bpf", "--console=read-only"])
+        .arg("--directory")
+        .arg(tree)
+        // This machine's own layout may be the hybrid one; inside it is cgroup2.
+        .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
+        .stdin(Stdio::null())
+        .stdout(console.try_clone()?)
+        .stderr(console);
+    command.spawn().context("can't run systemd-nspawn")
+}

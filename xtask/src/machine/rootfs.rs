@@ -1,0 +1,103 @@
+//! Debian 13's files, made once and kept in `target/machines`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::build::{project, succeed};
+
+/// What a machine needs: to boot, to be tested, and (the kernel) to be a virtual machine.
+const PACKAGES: &str =
+    "systemd,systemd-sysv,dbus,sudo,procps,util-linux,libpam-systemd,linux-image-cloud-amd64,kmod,udev";
+
+/// The tree, made if it is not there.
+pub(super) fn cached() -> Result<PathBuf> {
+    let machines = project().join("target/machines");
+    // Another list is another tree.
+    let tree = machines.join(format!("trixie-{:08x}", hash(PACKAGES)));
+    if tree.is_dir() {
+        return Ok(tree);
+    }
+    fs::create_dir_all(&machines)?;
+    let temporary = machines.join("making");
+    succeed(Command::new("rm").args(["-rf", "--"]).arg(&temporary))?;
+    println!("making a Debian 13 root file system (once)");
+    succeed(
+        Command::new("mmdebstrap")
+            .args(["--quiet", "--variant=minbase", &format!("--include={PACKAGES}"), "trixie"])
+            .arg(&temporary)
+            .arg(mirror()?),
+    )?;
+    // What waits for hardware that is not there, or takes the line that answers come by.
+    for unit in [
+        "serial-getty@ttyS0.service",
+        "systemd-networkd-wait-online.service",
+        "apt-daily.timer",
+        "apt-daily-upgrade.timer",
+    ] {
+        let link = temporary.join("etc/systemd/system").join(unit);
+        std::os::unix::fs::symlink("/dev/null", link)?;
+    }
+    fs::rename(&temporary, &tree)?;
+    Ok(tree)
+}
+
+/// FNV-1a: enough to tell two lists apart.
+fn hash(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+/// The mirror that this machine itself uses, in either form of apt's sources.
+fn mirror() -> Result<String> {
+    let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
+    if let Ok(entries) = fs::read_dir("/etc/apt/sources.list.d") {
+        files.extend(entries.flatten().map(|entry| entry.path()));
+    }
+    files.sort();
+    let texts = files.iter().filter_map(|file| fs::read_to_string(file).ok());
+    let found: Vec<String> = texts.flat_map(|text| text.lines().filter_map(uri).collect::<Vec<_>>()).collect();
+    // A mirror of Debian itself, and not of somebody's own packages.
+    match found.iter().find(|uri| uri.trim_end_matches('/').ends_with("/debian")) {
+        Some(uri) => Ok(uri.clone()),
+        None => bail!(
+            "no Debian mirror in {}",
+            files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
+        ),
+    }
+}
+
+fn uri(line: &str) -> Option<String> {
+    let line = line.trim();
+    let uris = match line.strip_prefix("URIs:") {
+        Some(uris) => uris,
+        None => line.strip_prefix("deb ")?,
+    };
+    uris.split_whitespace().find(|word| word.starts_with("http")).map(str::to_owned)
+}
+
+/// What has to be on this machine for containers and virtual machines; installed where it is missing.
+pub(crate) fn install_tools(virtual_machine: bool) -> Result<()> {
+    let mut wanted = vec![("mmdebstrap", "/usr/bin/mmdebstrap"), ("systemd-container", "/usr/bin/systemd-nspawn")];
+    if virtual_machine {
+        wanted.push(("qemu-system-x86", "/usr/bin/qemu-system-x86_64"));
+        wanted.push(("qemu-utils", "/usr/bin/qemu-img"));
+    }
+    let missing: Vec<&str> =
+        wanted.iter().filter(|(_, path)| !Path::new(path).exists()).map(|(name, _)| *name).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("installing {}", missing.join(" "));
+    let apt = |args: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.args(["-qq", "-o=Dpkg::Use-Pty=0"]).args(args).env("DEBIAN_FRONTEND", "noninteractive");
+        command.stdout(std::process::Stdio::null());
+        command
+    };
+    // An update fails as a whole when one of several sources is out of reach; what counts is the install.
+    let _ = apt(&["update"]).status();
+    let args: Vec<&str> = ["install", "--yes", "--no-install-recommends"].into_iter().chain(missing).collect();
+    succeed(&mut apt(&args)).context("can't install what the system tests need")
+}

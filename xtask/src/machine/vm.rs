@@ -1,0 +1,185 @@
+//! Debian 13 with its own kernel, under qemu's software emulation.
+//!
+//! Commands go to an agent inside (this program, as a unit) over a virtio port: a script's length and the script, then
+//! the exit code and both streams with their lengths.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::{Answer, BIN_DIR, Machine, prepare, wait_for_boot};
+use crate::build::{project, succeed};
+
+/// Emulated, a boot takes half a minute.
+const BOOT_LIMIT: Duration = Duration::from_secs(300);
+
+const PORT: &str = "org.left4me.agent";
+
+const AGENT_UNIT: &str = "[Unit]\nDescription=left4me test agent\n[Service]\nExecStart=@BIN@/xtask vm-agent\nRestart=always\n\
+    RestartSec=1\n[Install]\nWantedBy=multi-user.target\n";
+
+pub(crate) struct Vm {
+    work: PathBuf,
+    qemu: Child,
+    agent: Option<UnixStream>,
+}
+
+impl Vm {
+    pub(crate) fn boot() -> Result<Self> {
+        let work = project().join("target/machines").join(format!("vm-{}", std::process::id()));
+        let tree = prepare(&work)?;
+        fs::write(tree.join("etc/systemd/system/left4me-agent.service"), AGENT_UNIT.replace("@BIN@", BIN_DIR))?;
+        let wants = tree.join("etc/systemd/system/multi-user.target.wants");
+        fs::create_dir_all(&wants)?;
+        std::os::unix::fs::symlink("/etc/systemd/system/left4me-agent.service", wants.join("left4me-agent.service"))?;
+        fs::write(tree.join("etc/fstab"), "/dev/vda / ext4 defaults 0 1\n")?;
+        let image = work.join("vm.img");
+        succeed(Command::new("mke2fs").args(["-q", "-t", "ext4", "-d"]).arg(&tree).arg(&image).arg("3G"))?;
+        let qemu = spawn(&tree, &image, &work)?;
+        let mut vm = Self { work, qemu, agent: None };
+        vm.connect()?;
+        wait_for_boot(&mut vm, BOOT_LIMIT)?;
+        Ok(vm)
+    }
+
+    /// Connects to the agent, which answers once the machine is far enough.
+    fn connect(&mut self) -> Result<()> {
+        self.agent = None;
+        let until = Instant::now() + BOOT_LIMIT;
+        while Instant::now() < until {
+            if let Some(status) = self.qemu.try_wait()? {
+                bail!("qemu ended: {status}; see {}", self.work.join("console").display());
+            }
+            if let Ok(mut agent) = UnixStream::connect(self.work.join("agent"))
+                && agent.set_read_timeout(Some(Duration::from_secs(10))).is_ok()
+                && ask(&mut agent, "true").is_ok_and(|answer| answer.code == 0)
+            {
+                agent.set_read_timeout(Some(Duration::from_secs(600)))?;
+                self.agent = Some(agent);
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        bail!("the virtual machine did not come up; see {}", self.work.join("console").display())
+    }
+
+    fn monitor(&self, command: &str) -> Result<()> {
+        let mut monitor = UnixStream::connect(self.work.join("monitor"))?;
+        Ok(monitor.write_all(format!("{command}\n").as_bytes())?)
+    }
+}
+
+impl Machine for Vm {
+    fn run(&mut self, script: &str) -> Result<Answer> {
+        let agent = self.agent.as_mut().context("the virtual machine is not up")?;
+        ask(agent, script).with_context(|| format!("the virtual machine does not answer to {script:?}"))
+    }
+
+    fn reboot(&mut self) -> Result<()> {
+        let before = self.ok("cat /proc/sys/kernel/random/boot_id")?;
+        self.ok("systemctl --no-block reboot")?;
+        self.wait_for_other_boot(&before)
+    }
+
+    fn cut_power(&mut self) -> Result<()> {
+        let before = self.ok("cat /proc/sys/kernel/random/boot_id")?;
+        // What the guest had not written is lost; what it had written, qemu keeps.
+        self.monitor("system_reset")?;
+        self.wait_for_other_boot(&before)
+    }
+}
+
+impl Vm {
+    fn wait_for_other_boot(&mut self, before: &str) -> Result<()> {
+        loop {
+            self.connect()?;
+            match self.run("cat /proc/sys/kernel/random/boot_id") {
+                Ok(answer) if answer.stdout != before => return wait_for_boot(self, BOOT_LIMIT),
+                _ => std::thread::sleep(Duration::from_millis(500)),
+            }
+        }
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        let _ = self.qemu.kill();
+        let _ = self.qemu.wait();
+        if std::env::var_os("LEFT4ME_KEEP_MACHINES").is_none() {
+            let _ = succeed(Command::new("rm").args(["-rf", "--one-file-system", "--"]).arg(&self.work));
+        }
+    }
+}
+
+fn spawn(tree: &Path, image: &Path, work: &Path) -> Result<Child> {
+    let boot = |prefix: &str| -> Result<PathBuf> {
+        let entries = fs::read_dir(tree.join("boot"))?.flatten().map(|entry| entry.path());
+        let is_it = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix));
+        entries.into_iter().find(is_it).with_context(|| format!("no {prefix} in the root file system"))
+    };
+    let console = fs::File::create(work.join("console"))?;
+    let mut command = Command::new("qemu-system-x86_64");
+    command
+        // Without -cx16 this emulator corrupts the kernel's allocator, and it panics.
+        .args(["-accel", "tcg", "-cpu", "qemu64,-cx16", "-m", "2048", "-smp", "2", "-nographic", "-nic", "none"])
+        .arg("-kernel")
+        .arg(boot("vmlinuz-")?)
+        .arg("-initrd")
+        .arg(boot("initrd.img-")?)
+        .args(["-append", "root=/dev/vda rw console=ttyS0 quiet panic=-1"])
+        .args(["-drive", &format!("file={},if=virtio,format=raw,cache=writeback", image.display())])
+        .args(["-serial", "stdio", "-device", "virtio-serial"])
+        .args(["-monitor", &format!("unix:{},server,nowait", work.join("monitor").display())])
+        .args(["-chardev", &format!("socket,id=agent,path={},server=on,wait=off", work.join("agent").display())])
+        .args(["-device", &format!("virtserialport,chardev=agent,name={PORT}")])
+        .stdin(Stdio::null())
+        .stdout(console.try_clone()?)
+        .stderr(console);
+    command.spawn().context("can't run qemu-system-x86_64")
+}
+
+fn put(stream: &mut impl Write, bytes: &[u8]) -> std::io::Result<()> {
+    stream.write_all(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes())?;
+    stream.write_all(bytes)
+}
+
+fn take(stream: &mut impl Read) -> std::io::Result<Vec<u8>> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length)?;
+    let mut bytes = vec![0; usize::try_from(u32::from_le_bytes(length)).unwrap_or(0)];
+    stream.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn ask(agent: &mut UnixStream, script: &str) -> Result<Answer> {
+    put(agent, script.as_bytes())?;
+    let code = String::from_utf8(take(agent)?)?.parse()?;
+    let stdout = String::from_utf8_lossy(&take(agent)?).into_owned();
+    let stderr = String::from_utf8_lossy(&take(agent)?).into_owned();
+    Ok(Answer { code, stdout, stderr })
+}
+
+/// The other end, inside.
+pub(crate) fn agent() -> Result<()> {
+    let path = format!("/dev/virtio-ports/{PORT}");
+    let mut port =
+        fs::OpenOptions::new().read(true).write(true).open(&path).with_context(|| format!("can't open {path}"))?;
+    loop {
+        let script = String::from_utf8_lossy(&take(&mut port)?).into_owned();
+        let output = Command::new("/bin/sh")
+            .args(["-c", &script])
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env_remove("INVOCATION_ID")
+            .stdin(Stdio::null())
+            .output()?;
+        put(&mut port, output.status.code().unwrap_or(-1).to_string().as_bytes())?;
+        put(&mut port, &output.stdout)?;
+        put(&mut port, &output.stderr)?;
+        port.flush()?;
+    }
+}

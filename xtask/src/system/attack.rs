@@ -1,0 +1,108 @@
+//! The service user, and the game, as attackers.
+
+use anyhow::{Result, ensure};
+
+use super::Host;
+
+const HELPERS: &str = "/usr/local/libexec/left4me";
+
+pub(super) fn root_becomes_service_user(host: &mut Host) -> Result<()> {
+    host.make("a", 27101, &[])?;
+    host.ok("l4d2ctl start a")?;
+    host.ok("l4d2ctl reset a && l4d2ctl start a && l4d2ctl stop a")?;
+    let foreign = host.ok("find /var/lib/left4me ! -user left4me")?;
+    ensure!(foreign.is_empty(), "root left files of its own: {foreign}");
+    Ok(())
+}
+
+pub(super) fn helper_arguments(host: &mut Host) -> Result<()> {
+    for (helper, verbs) in
+        [("left4me-systemctl", ["enable", "disable", "show"]), ("left4me-overlay", ["mount", "umount", "mount"])]
+    {
+        for verb in verbs {
+            for name in ["", "../etc", "a.b", "-x", "--help", "A", "a b", "x@y", "$(id)"] {
+                let answer = host.machine.run(&format!("{HELPERS}/{helper} {verb} '{name}'"))?;
+                ensure!(answer.code == 2, "{helper} {verb} {name:?}: {}", answer.text());
+            }
+        }
+        let answer = host.machine.run(&format!("{HELPERS}/{helper} restart a"))?;
+        ensure!(answer.code == 2, "{helper} restart: {}", answer.text());
+    }
+    let answer = host.machine.run(&format!("sudo -u left4me sudo -n {HELPERS}/left4me-overlay umount a"))?;
+    ensure!(
+        answer.code == 1 && answer.stderr.contains("password"),
+        "sudo lets the service user mount: {}",
+        answer.text()
+    );
+    for args in [
+        "a",
+        "a --lines x --follow",
+        "a --lines 1 --follow --output verbose",
+        "a --lines 1 --follow --after-cursor '$(id)'",
+    ] {
+        let answer = host.machine.run(&format!("{HELPERS}/left4me-journalctl {args}"))?;
+        ensure!(answer.code == 2, "left4me-journalctl {args}: {}", answer.text());
+    }
+    Ok(())
+}
+
+pub(super) fn helper_environment(host: &mut Host) -> Result<()> {
+    host.make("a", 27101, &[])?;
+    host.l4_ok("start a")?;
+    host.ok("mkdir -p /tmp/evil && printf '#!/bin/sh\\ntouch /tmp/evil/ran\\n' > /tmp/evil/systemctl && chmod -R 777 /tmp/evil && cp /tmp/evil/systemctl /tmp/evil/journalctl")?;
+    let tricks = "PATH=/tmp/evil:$PATH LD_PRELOAD=/tmp/evil/x.so LEFT4ME_ROOT=/tmp/evil SYSTEMD_PAGER=/tmp/evil/systemctl PAGER=/tmp/evil/systemctl \
+        SYSTEMD_EDITOR=/tmp/evil/systemctl DBUS_SYSTEM_BUS_ADDRESS=unix:path=/tmp/evil/bus";
+    for command in ["left4me-systemctl show a", "left4me-overlay mount a", "left4me-journalctl a --lines 1 --no-follow"]
+    {
+        host.ok(&format!("cd /tmp/evil && env {tricks} {HELPERS}/{command} >/dev/null"))?;
+    }
+    let ran = host.machine.run("ls /tmp/evil/ran")?;
+    ensure!(ran.code != 0, "a helper ran what the caller chose");
+    ensure!(host.mounts()? == 1, "mount is idempotent");
+    let plan = host.ok(&format!("LEFT4ME_OVERLAY_PRINT_ONLY=1 {HELPERS}/left4me-overlay mount a"))?;
+    ensure!(plan.contains("lowerdir+ /var/lib/left4me/installation"), "{plan}");
+    // In the manager's environment it would reach every unit: there it is refused.
+    host.l4_ok("stop a")?;
+    host.ok("systemctl set-environment LEFT4ME_OVERLAY_PRINT_ONLY=1")?;
+    let refused = host.l4("start a")?;
+    host.ok("systemctl unset-environment LEFT4ME_OVERLAY_PRINT_ONLY")?;
+    ensure!(refused.code == 1 && refused.stderr.contains("refused under systemd"), "{}", refused.text());
+    Ok(())
+}
+
+pub(super) fn hostile_upper(host: &mut Host) -> Result<()> {
+    host.ok("mkdir -p /srv/canary && echo kept > /srv/canary/server.cfg && chown -R left4me: /srv/canary")?;
+    host.make("a", 27101, &[])?;
+    let upper = "/var/lib/left4me/runtime/a/upper";
+    for plant in [
+        format!("ln -s /srv/canary {upper}/left4dead2"),
+        format!("mkdir {upper}/left4dead2 && ln -s /srv/canary {upper}/left4dead2/cfg"),
+        format!("mkdir -p {upper}/left4dead2/cfg && ln -s /srv/canary/server.cfg {upper}/left4dead2/cfg/server.cfg"),
+        format!("mkdir -p {upper}/left4dead2/cfg && mkfifo {upper}/left4dead2/cfg/server.cfg"),
+        format!("mkdir -p {upper}/left4dead2/cfg/server.cfg/deep/er"),
+        format!(
+            "mkdir -p {upper}/left4dead2/cfg && ln /srv/canary/server.cfg {upper}/left4dead2/cfg/server.cfg || touch {upper}/left4dead2/cfg/server.cfg"
+        ),
+    ] {
+        host.ok(&format!("sudo -u left4me sh -c '{plant}'"))?;
+        host.l4_ok("start a")?;
+        ensure!(host.ok("cat /srv/canary/server.cfg")? == "kept\n", "{plant}: the canary was written to");
+        host.l4_ok("reset a")?;
+        ensure!(host.ok("ls /srv/canary")? == "server.cfg\n", "{plant}: the canary was removed");
+    }
+    host.ok("rm -r /srv/canary").map(drop)
+}
+
+pub(super) fn moved_mount_point(host: &mut Host) -> Result<()> {
+    host.make("a", 27101, &[])?;
+    // A namespace from before the mount, in which the service user may move the directory under it.
+    host.ok("unshare --mount --propagation private sleep 300 & echo $! > /tmp/older; sleep 0.5")?;
+    host.l4_ok("start a")?;
+    let moved = "nsenter -m -t $(cat /tmp/older) sudo -u left4me mv /var/lib/left4me/runtime/a/merged /var/lib/left4me/runtime/a/elsewhere";
+    host.ok(moved)?;
+    host.l4_ok("stop a")?;
+    ensure!(host.mounts()? == 0, "the moved mount is left: {}", host.ok("grep left4me- /proc/1/mountinfo")?);
+    host.ok("kill $(cat /tmp/older); rmdir /var/lib/left4me/runtime/a/elsewhere")?;
+    host.l4_ok("start a")?;
+    host.expect_state("a", "running")
+}

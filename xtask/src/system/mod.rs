@@ -1,0 +1,153 @@
+//! System tests: what is to hold on a booted Debian 13, each a sentence.
+//!
+//! They share one machine, in the order of the list; each begins with no instance and leaves none.
+
+mod attack;
+mod life;
+mod limits;
+mod trouble;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::machine::{Answer, Machine};
+
+/// Where a test can run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Both,
+    Container,
+    Vm,
+}
+
+/// A test.
+pub(crate) struct Test {
+    pub(crate) name: &'static str,
+    pub(crate) place: Place,
+    /// In the virtual machine also without `--vm`.
+    pub(crate) always: bool,
+    run: fn(&mut Host) -> Result<()>,
+}
+
+const fn test(name: &'static str, place: Place, always: bool, run: fn(&mut Host) -> Result<()>) -> Test {
+    Test { name, place, always, run }
+}
+
+use Place::{Both, Container, Vm};
+
+pub(crate) const TESTS: &[Test] = &[
+    test("the whole life of two servers", Both, true, life::whole_life),
+    test("enabled servers come back after a reboot, from what was staged", Both, true, life::reboot),
+    test("reset and delete leave nothing", Both, false, life::nothing_left),
+    test("status asks once for all and in detail for some", Both, false, life::status),
+    test("logs follow, resume from a cursor and end", Both, false, life::logs),
+    test("a game sees Steam's library, its own files and little else", Both, true, life::sandbox),
+    test("the unit verifies in silence, and its exposure is 1.5 or less", Both, false, life::unit_is_sound),
+    test("a crash is followed by a restart", Both, false, trouble::restart_after_crash),
+    test("a crash loop ends in failed, and start works at once", Both, false, trouble::crash_loop),
+    test("a server that needs 3 s to shut down is never cut short", Container, false, trouble::slow_shutdown),
+    test("ten units cycling in parallel never fail a stop", Container, false, trouble::ten_in_parallel),
+    test("a server that ignores signals is killed, and the unit says so", Both, false, trouble::ignores_signals),
+    test("a failed start says why, with systemctl's exit code", Both, false, trouble::failed_start),
+    test("a full disk is an error that names it", Both, false, trouble::full_disk),
+    test("two supervisors do not take one instance", Both, false, trouble::two_supervisors),
+    test(
+        "wrong users, missing helpers and sudo that wants a password are told apart",
+        Both,
+        false,
+        trouble::wrong_setup,
+    ),
+    test("install is refused while servers run", Both, false, trouble::install_while_running),
+    test("root becomes the service user", Both, false, attack::root_becomes_service_user),
+    test("helpers take names and nothing else", Both, false, attack::helper_arguments),
+    test("helpers ignore what the caller sets", Both, false, attack::helper_environment),
+    test("links that the game left are not followed", Both, false, attack::hostile_upper),
+    test("a mount point moved away is cleared", Both, false, attack::moved_mount_point),
+    test("memory and tasks are limited", Vm, true, limits::memory_and_tasks),
+    test("a power cut leaves nothing half", Vm, false, limits::power_cut),
+];
+
+/// Runs one test on a machine without instances.
+pub(crate) fn run(test: &Test, machine: &mut dyn Machine) -> Result<()> {
+    let mut host = Host { machine };
+    let result = (test.run)(&mut host);
+    let cleared = host.clear();
+    result.and(cleared)
+}
+
+/// A machine with left4me on it.
+pub(crate) struct Host<'a> {
+    machine: &'a mut dyn Machine,
+}
+
+impl Host<'_> {
+    /// Runs `l4d2ctl` as the service user.
+    fn l4(&mut self, args: &str) -> Result<Answer> {
+        self.machine.run(&format!("sudo -u left4me l4d2ctl {args}"))
+    }
+
+    /// The same, which must succeed; its stdout.
+    fn l4_ok(&mut self, args: &str) -> Result<String> {
+        let answer = self.l4(args)?;
+        ensure!(answer.code == 0, "l4d2ctl {args}: {}", answer.text());
+        Ok(answer.stdout)
+    }
+
+    fn ok(&mut self, script: &str) -> Result<String> {
+        self.machine.ok(script)
+    }
+
+    /// One field of an instance's status.
+    fn status(&mut self, name: &str, field: &str) -> Result<serde_json::Value> {
+        let json: serde_json::Value = serde_json::from_str(&self.l4_ok(&format!("status {name} --json"))?)?;
+        Ok(json["instances"][0][field].clone())
+    }
+
+    fn expect_state(&mut self, name: &str, state: &str) -> Result<()> {
+        let is = self.status(name, "state")?;
+        ensure!(is == state, "{name} is {is}, not {state}");
+        Ok(())
+    }
+
+    /// Makes an instance, with these lines of config.
+    fn make(&mut self, name: &str, port: u16, config: &[&str]) -> Result<()> {
+        let lines: String = config.iter().map(|line| format!("  - {line}\n")).collect();
+        let config = if lines.is_empty() { String::new() } else { format!("config:\n{lines}") };
+        self.initialize(name, &format!("port: {port}\noverlays: [test/base]\n{config}"))
+    }
+
+    fn initialize(&mut self, name: &str, spec: &str) -> Result<()> {
+        self.ok("sudo -u left4me mkdir -p /var/lib/left4me/overlays/test/base/left4dead2")?;
+        let answer =
+            self.machine.run(&format!("sudo -u left4me l4d2ctl initialize {name} -f - <<'SPEC'\n{spec}\nSPEC"))?;
+        ensure!(answer.code == 0, "initialize {name}: {}", answer.text());
+        Ok(())
+    }
+
+    /// Waits until the game's log has a line.
+    fn wait_for_line(&mut self, name: &str, line: &str) -> Result<()> {
+        let script = format!("journalctl -q -u left4me-server@{name} -o cat | grep -F '{line}'");
+        self.machine.wait_until(&script, std::time::Duration::from_secs(30)).map(drop)
+    }
+
+    /// How many of our mounts the host sees.
+    fn mounts(&mut self) -> Result<usize> {
+        let text = self.ok("cat /proc/1/mountinfo")?;
+        Ok(text.lines().filter(|line| line.contains(" overlay left4me-")).count())
+    }
+
+    /// Removes every instance; nothing may be left of any.
+    fn clear(&mut self) -> Result<()> {
+        let names: serde_json::Value = serde_json::from_str(&self.l4_ok("status --json")?)?;
+        for instance in names["instances"].as_array().context("no instances in the status")? {
+            let name = instance["name"].as_str().context("no name in the status")?;
+            self.l4_ok(&format!("delete {name}"))?;
+        }
+        ensure!(self.mounts()? == 0, "mounts are left: {}", self.ok("grep left4me- /proc/1/mountinfo")?);
+        let left = self.ok("ls -A /var/lib/left4me/instances /var/lib/left4me/runtime /var/lib/left4me/tmp | grep -v : | grep . || true")?;
+        ensure!(left.is_empty(), "files are left: {left}");
+        let records = self.ok("ls /run/left4me")?;
+        ensure!(records.is_empty(), "records are left: {records}");
+        self.ok("rm -rf /var/lib/left4me/overlays/*; journalctl -q --rotate --vacuum-time=1s >/dev/null 2>&1; true")
+            .map(drop)
+    }
+}
