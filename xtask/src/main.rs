@@ -12,8 +12,9 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask COMMAND
 
-  test [--vm|--no-vm] [FILTER]
-                         everything that can be tested here; --vm: all system tests in a virtual machine, too
+  test [--vm|--no-vm] [--system] [FILTER]
+                         everything that can be tested here; --vm: all system tests in a virtual machine, too;
+                         --system: only system tests; FILTER: those whose name has it
   check                  formatting, lints, documentation, and what root's helpers depend on
   install [--prefix DIR] [--root DIR] [--destdir DIR] [--bin-dir DIR]
                          install from source (defaults: /usr/local, /var/lib/left4me)

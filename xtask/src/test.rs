@@ -21,7 +21,8 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     } else {
         Scope::Some
     };
-    let filter: Vec<&str> = args.iter().map(String::as_str).filter(|arg| !["--vm", "--no-vm"].contains(arg)).collect();
+    let filter: Vec<&str> =
+        args.iter().map(String::as_str).filter(|arg| !["--vm", "--no-vm", "--system"].contains(arg)).collect();
     if let Some(unknown) = filter.iter().find(|arg| arg.starts_with('-')) {
         bail!("unknown argument {unknown}; `cargo xtask` lists them");
     }
@@ -29,8 +30,8 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let root = fs::metadata("/proc/self")?.uid() == 0;
     let mut summary = Summary::default();
 
-    // A filter names system tests; everything else is quick to ask cargo for.
-    if filter.is_empty() {
+    // A filter names system tests; cargo itself takes one for the rest.
+    if filter.is_empty() && !has("--system") {
         cargo_stage(&mut summary, "unit tests", &["--workspace", "--lib", "--bins"], false)?;
         cargo_stage(&mut summary, "command-line tests", &["--package", "l4d2ctl", "--tests"], false)?;
         cargo_stage(&mut summary, "namespace tests", &["--package", "left4me-overlay", "--test", "helper"], root)?;

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::{Answer, Machine, prepare, wait_for_boot};
 use crate::build::{project, succeed};
@@ -30,19 +30,19 @@ impl Container {
         let cgroups = make_cgroups(&name)?;
         let nspawn = spawn(&tree, &cgroups)?;
         let mut container = Self { work, cgroups, nspawn, leader: 0 };
-        container.leader = container.find_leader(0)?;
+        container.leader = container.find_leader()?;
         wait_for_boot(&mut container, Duration::from_secs(60))?;
         Ok(container)
     }
 
-    /// The process that is 1 inside, other than `old`.
-    fn find_leader(&mut self, old: u32) -> Result<u32> {
+    /// The process that is 1 inside.
+    fn find_leader(&mut self) -> Result<u32> {
         let until = Instant::now() + Duration::from_secs(60);
         while Instant::now() < until {
             if let Some(status) = self.nspawn.try_wait()? {
                 bail!("systemd-nspawn ended: {status}; see {}", self.work.join("console").display());
             }
-            let found = children(self.nspawn.id()).into_iter().find(|&pid| pid != old && is_pid_1(pid));
+            let found = children(self.nspawn.id()).into_iter().find(|&pid| is_pid_1(pid));
             if let Some(leader) = found {
                 return Ok(leader);
             }
@@ -71,7 +71,11 @@ impl Machine for Container {
 
     fn reboot(&mut self) -> Result<()> {
         self.ok("systemctl --no-block reboot")?;
-        self.leader = self.find_leader(self.leader)?;
+        // With --keep-unit nspawn does not boot again by itself: it ends with 133, which asks for that.
+        let status = self.nspawn.wait()?;
+        ensure!(status.code() == Some(133), "systemd-nspawn ended: {status}");
+        self.nspawn = spawn(&self.work.join("rootfs"), &self.cgroups)?;
+        self.leader = self.find_leader()?;
         wait_for_boot(self, Duration::from_secs(60))
     }
 

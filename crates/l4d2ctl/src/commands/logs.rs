@@ -49,6 +49,9 @@ pub(crate) fn run(
     let entries = host.stream_instance_logs(&name, &options).map_err(|error| suggest(&host, &name, error))?;
     let stdout = std::io::stdout();
     let terminal = stdout.is_terminal();
+    if options.follow {
+        std::thread::spawn(end_with_the_reader);
+    }
     // A follower is to see each line when it comes; whoever reads to the end does not mind blocks.
     let mut out = BufWriter::with_capacity(64 * 1024, stdout.lock());
     for entry in entries {
@@ -66,6 +69,17 @@ pub(crate) fn run(
     }
     out.flush().map_err(Problem::output)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Ends the program when nobody reads its output any more. A follower waits for the next line and would notice only when
+/// it writes that, which for a quiet server is never.
+fn end_with_the_reader() {
+    let stdout = rustix::stdio::stdout();
+    // No events are asked for: hang-up and error are always told.
+    while let Ok(0) | Err(rustix::io::Errno::INTR) =
+        rustix::event::poll(&mut [rustix::event::PollFd::new(&stdout, rustix::event::PollFlags::empty())], None)
+    {}
+    std::process::exit(0);
 }
 
 fn object(entry: &LogEntry) -> serde_json::Value {
