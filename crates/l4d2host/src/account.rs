@@ -40,13 +40,10 @@ impl Account {
     }
 }
 
-/// The home directory of whoever runs this: of the account, since after [`Account::become_it`] `HOME` is somebody
-/// else's; `HOME` where there is no account (a container's arbitrary user).
+/// The home directory of whoever runs this: `HOME`, or the account's where that is not set.
 pub(crate) fn home() -> Option<PathBuf> {
-    match Account::by_uid(rustix::process::geteuid().as_raw()) {
-        Ok(account) => Some(account.home),
-        Err(_) => std::env::var_os("HOME").map(PathBuf::from),
-    }
+    let set = std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+    set.or_else(|| Account::by_uid(rustix::process::geteuid().as_raw()).ok().map(|account| account.home))
 }
 
 fn parse(line: &str) -> Option<Account> {

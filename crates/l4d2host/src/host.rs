@@ -81,13 +81,22 @@ impl Host {
     /// Run as root, the process becomes the owner of the root directory, for good, before anything there is touched: what
     /// lies there is hostile to root. A root directory of root's own (a container) changes nothing. To be called while
     /// the process has one thread.
-    pub fn become_owner(&self) -> Result<()> {
+    pub fn become_owner(&mut self) -> Result<()> {
         if !rustix::process::geteuid().is_root() {
             return Ok(());
         }
         match std::fs::symlink_metadata(&self.root) {
             Ok(metadata) if metadata.uid() == 0 => Ok(()),
-            Ok(metadata) => Account::by_uid(metadata.uid())?.become_it(),
+            Ok(metadata) => {
+                let account = Account::by_uid(metadata.uid())?;
+                account.become_it()?;
+                // HOME is still root's.
+                self.home = Some(account.home);
+                if self.supervisor_kind() == SupervisorKind::Embedded {
+                    self.supervisor = Box::new(Embedded::new(self.root.clone(), self.home.clone()));
+                }
+                Ok(())
+            }
             // What needs the directory says that it is missing.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(Error::io(format!("can't look at {}", self.root.display()), error)),

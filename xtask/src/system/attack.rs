@@ -96,7 +96,7 @@ pub(super) fn hostile_upper(host: &mut Host) -> Result<()> {
 pub(super) fn moved_mount_point(host: &mut Host) -> Result<()> {
     host.make("a", 27101, &[])?;
     // A namespace from before the mount, in which the service user may move the directory under it.
-    host.ok("unshare --mount --propagation private sleep 300 & echo $! > /tmp/older; sleep 0.5")?;
+    host.ok("unshare --mount --propagation private sleep 300 >/dev/null 2>&1 & echo $! > /tmp/older; sleep 0.5")?;
     host.l4_ok("start a")?;
     let moved = "nsenter -m -t $(cat /tmp/older) sudo -u left4me mv /var/lib/left4me/runtime/a/merged /var/lib/left4me/runtime/a/elsewhere";
     host.ok(moved)?;

@@ -18,7 +18,7 @@ use crate::problem::Problem;
 
 /// The host that the environment names; as root, after becoming the user who owns its root directory.
 fn open_host() -> Result<Host, Problem> {
-    let host = Host::from_environment()?;
+    let mut host = Host::from_environment()?;
     host.become_owner()?;
     Ok(host)
 }
