@@ -2,6 +2,8 @@
 //!
 //! Every file appears by a rename, root-owned and writable by root alone. Nothing is enabled or started.
 
+mod root;
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
@@ -11,6 +13,9 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::build::{PROGRAMS, programs_for_install, project, succeed};
+
+/// The service user, whom sysusers.d makes.
+const USER: &str = "left4me";
 
 struct Options {
     prefix: PathBuf,
@@ -35,12 +40,9 @@ enum Source {
 
 impl Options {
     fn parse(args: &[String]) -> Result<Self> {
-        let mut options = Self {
-            prefix: PathBuf::from("/usr/local"),
-            root: PathBuf::from("/var/lib/left4me"),
-            destdir: None,
-            bin_dir: None,
-        };
+        let mut options =
+            Self { prefix: PathBuf::from("/usr/local"), root: PathBuf::new(), destdir: None, bin_dir: None };
+        let mut root = None;
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             let (name, value) = match arg.split_once('=') {
@@ -50,15 +52,17 @@ impl Options {
             let value = PathBuf::from(value);
             match name {
                 "--prefix" => options.prefix = plain_path(&value)?,
-                "--root" => options.root = plain_path(&value)?,
+                "--root" => root = Some(plain_path(&value)?),
                 "--destdir" => options.destdir = Some(value),
                 "--bin-dir" => options.bin_dir = Some(value),
                 _ => bail!("unknown argument {arg}; `cargo xtask` lists them"),
             }
         }
+        options.root = root.unwrap_or_else(|| root::default(options.destdir.is_none()));
         if options.destdir.is_none() {
             options.root = without_links(&options.root)?;
         }
+        root::check_path(&options.root)?;
         Ok(options)
     }
 
@@ -117,14 +121,20 @@ fn components_of(path: &Path) -> PathBuf {
 fn without_links(path: &Path) -> Result<PathBuf> {
     match (path.canonicalize(), path.parent(), path.file_name()) {
         (Ok(real), _, _) => plain_path(&real),
-        (Err(_), Some(parent), Some(name)) => Ok(without_links(parent)?.join(name)),
-        (Err(error), _, _) => Err(error).context("can't resolve the root directory"),
+        // Not there yet; a link that leads nowhere is there.
+        (Err(_), Some(parent), Some(name)) if fs::symlink_metadata(path).is_err() => {
+            Ok(without_links(parent)?.join(name))
+        }
+        (Err(error), _, _) => Err(error).with_context(|| format!("can't resolve {}", path.display())),
     }
 }
 
 pub(crate) fn install(args: &[String]) -> Result<()> {
     let options = Options::parse(args)?;
     ensure!(is_root(), "install as root: `sudo cargo xtask install`");
+    if options.destdir.is_none() {
+        root::check_host(&options.root)?;
+    }
     let built = project().join("target/install");
     let bin_dir = match &options.bin_dir {
         Some(dir) => dir.clone(),

@@ -32,8 +32,8 @@ pub fn exec_game(merged: &Path, staged_launch: &Path) -> Result<Infallible> {
 }
 
 /// All instances run as one user, who may signal every one of his processes. A Landlock domain with scoped signals
-/// (Linux 6.12) lets the game signal only what descends from this process. An older kernel can't; it is said and no error,
-/// because the rest of the confinement does not depend on it.
+/// (Linux 6.12) lets the game signal only what descends from this process. An older kernel can't, and a container may
+/// forbid it, which looks the same; it is said and no error, because the rest of the confinement does not depend on it.
 fn confine_signals() -> Result<()> {
     let status = Ruleset::default()
         .scope(Scope::Signal)
@@ -42,7 +42,8 @@ fn confine_signals() -> Result<()> {
         .map_err(|error| Error::new(format!("can't confine signals with Landlock: {error}")))?;
     if status.ruleset == RulesetStatus::NotEnforced {
         eprintln!(
-            "note: this kernel can't confine signals (Landlock, Linux 6.12): the game may signal other instances"
+            "note: signals can't be confined here (Landlock, Linux 6.12, allowed by the container if there is one): \
+             the game may signal other instances"
         );
     }
     Ok(())

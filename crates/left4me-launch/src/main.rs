@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -37,8 +39,33 @@ fn run(name: &str) -> Result<Infallible> {
     let name: InstanceName = name.parse().map_err(|error: names::NameError| Error::new(error.to_string()))?;
     let root = root_directory(Path::new(names::ROOT_FILE))?;
     let merged = root.join("runtime").join(name.as_str()).join("merged");
-    let launch = root.join("instances").join(name.as_str()).join("staged/launch");
-    exec_game(&merged, &launch)
+    let staged = root.join("instances").join(name.as_str()).join("staged");
+    check_bound(&[&merged, &staged, &root.join(".steam")], rustix::process::geteuid().as_raw())?;
+    exec_game(&merged, &staged.join("launch"))
+}
+
+/// Refuses to start the game where the unit's sandbox holds something that is not the service user's.
+///
+/// systemd makes the unit's binds as root and by path, through links, and the service user can put a link in place of each
+/// of these directories (of `merged` from an older mount namespace). A link to a directory that lies behind one of mode
+/// 0700 would give the game what that directory keeps from it. Checked here, after the fact, no race is left: the binds of
+/// this namespace don't change any more, and nothing but this program has run in it. What does belong to the service user
+/// is no gain for him. One that is missing is no danger; whoever needs it says so.
+fn check_bound(directories: &[&Path], owner: u32) -> Result<()> {
+    for directory in directories {
+        match std::fs::metadata(directory) {
+            Ok(found) if found.uid() == owner => (),
+            Ok(_) => {
+                return Err(Error::new(format!(
+                    "{} is not the service user's own directory: is there a link in its place?",
+                    directory.display()
+                )));
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => (),
+            Err(error) => return Err(Error::new(format!("can't check {}: {error}", directory.display()))),
+        }
+    }
+    Ok(())
 }
 
 /// The directory that the file at `path` names. The file is root's and hangs together with the unit, so it is believed.
@@ -79,6 +106,17 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             assert_eq!(root_directory(&path).is_ok(), ok, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_directory_of_somebody_else_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let (own, missing) = (directory.path().join("own"), directory.path().join("missing"));
+        std::fs::create_dir(&own).unwrap();
+        let uid = std::fs::metadata(&own).unwrap().uid();
+        check_bound(&[&own, &missing], uid).unwrap();
+        let error = check_bound(&[&missing, &own], uid + 1).unwrap_err().to_string();
+        assert!(error.contains(own.to_str().unwrap()), "{error}");
     }
 
     #[test]
