@@ -10,8 +10,9 @@ use crate::ui::Ui;
 
 /// Runs many Left 4 Dead 2 servers on one host from one copy of the game.
 ///
-/// LEFT4ME_ROOT names another root directory, LEFT4ME_SUPERVISOR (systemd or embedded) who runs the servers, and
-/// LEFT4ME_STEAMCMD the SteamCMD that brings the game.
+/// LEFT4ME_ROOT names another root directory, LEFT4ME_SUPERVISOR (systemd or
+/// embedded) who runs the servers, and LEFT4ME_STEAMCMD the SteamCMD that
+/// brings the game.
 #[derive(Debug, Parser)]
 #[command(name = "l4d2ctl", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
 struct Cli {

@@ -106,3 +106,34 @@ pub(super) fn moved_mount_point(host: &mut Host) -> Result<()> {
     host.l4_ok("start a")?;
     host.expect_state("a", "running")
 }
+
+pub(super) fn signal_another(host: &mut Host) -> Result<()> {
+    host.make("victim", 27101, &[])?;
+    host.l4_ok("start victim")?;
+    let pid = host.status("victim", "main_pid")?;
+    host.make("attacker", 27102, &[&format!("sim_signal {pid}")])?;
+    host.l4_ok("start attacker")?;
+    host.wait_for_line("attacker", "can't signal: Operation not permitted")?;
+    host.expect_state("victim", "running")
+}
+
+/// systemd binds by path, as root, and follows links: the launcher looks at what it was given.
+pub(super) fn linked_binds(host: &mut Host) -> Result<()> {
+    host.ok("mkdir -p /srv/secret/sdk32 && echo key > /srv/secret/sdk32/steamclient.so && chmod 700 /srv/secret")?;
+    host.make("a", 27101, &[])?;
+    host.ok("mv /var/lib/left4me/.steam /var/lib/left4me/steam-kept && sudo -u left4me ln -s /srv/secret /var/lib/left4me/.steam")?;
+    host.l4("start a")?;
+    let refused = host.machine.wait_until(
+        "journalctl -q -u left4me-server@a -o cat | grep -F 'is not the service user'",
+        std::time::Duration::from_secs(20),
+    );
+    let log = host.ok("journalctl -q -u left4me-server@a -o cat")?;
+    host.ok("rm /var/lib/left4me/.steam && mv /var/lib/left4me/steam-kept /var/lib/left4me/.steam; rm -r /srv/secret")?;
+    ensure!(
+        refused.is_ok() && !log.contains("SIMULATED Left 4 Dead 2"),
+        "the game ran with somebody else's directory: {log}"
+    );
+    host.l4_ok("stop a")?;
+    host.l4_ok("start a")?;
+    host.expect_state("a", "running")
+}

@@ -62,6 +62,8 @@ pub(crate) const TESTS: &[Test] = &[
     test("helpers ignore what the caller sets", Both, false, attack::helper_environment),
     test("links that the game left are not followed", Both, false, attack::hostile_upper),
     test("a mount point moved away is cleared", Both, false, attack::moved_mount_point),
+    test("a server can't signal another", Both, true, attack::signal_another),
+    test("a linked ~/.steam or merged is no way into the sandbox", Both, false, attack::linked_binds),
     test("memory and tasks are limited", Vm, true, limits::memory_and_tasks),
     test("a power cut leaves nothing half", Vm, false, limits::power_cut),
 ];

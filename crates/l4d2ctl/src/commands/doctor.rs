@@ -12,8 +12,8 @@ use crate::ui::Ui;
 
 /// Check what this host must provide, and say how to provide it
 ///
-/// A line for each thing: ok, missing, or optional where the supervisor in use does without. Exit code 1 if something
-/// that is needed is missing.
+/// A line for each thing: ok, missing, or optional where the supervisor in use
+/// does without. Exit code 1 if something that is needed is missing.
 ///
 /// Example: l4d2ctl doctor
 #[derive(Debug, clap::Args)]

@@ -17,9 +17,11 @@ const MAX_SIZE: u64 = 1024 * 1024;
 
 /// Create an instance from its spec, or re-write it
 ///
-/// The spec is YAML: a port, overlays (the first has the highest precedence), arguments of the game, and lines of its
-/// server.cfg. It is checked whole before anything is written; then all files of the instance appear at once or not at
-/// all. An instance that runs goes on as it was staged: the next `start` uses the new spec.
+/// The spec is YAML: a port, overlays (the first has the highest precedence),
+/// arguments of the game, and lines of its server.cfg. It is checked whole
+/// before anything is written; then all files of the instance appear at once or
+/// not at all. An instance that runs goes on as it was staged: the next `start`
+/// uses the new spec.
 ///
 ///     port: 27015                 # required, 1024 to 65535
 ///     overlays:

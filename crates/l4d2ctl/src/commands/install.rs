@@ -13,8 +13,9 @@ use crate::ui::{Ui, is_fancy, write_stdout};
 
 /// Install the game with SteamCMD, or bring it up to date
 ///
-/// SteamCMD is LEFT4ME_STEAMCMD, or `steamcmd` on PATH. What passes by itself is tried again; whatever else is wrong
-/// ends with what to do. Refused while instances run.
+/// SteamCMD is LEFT4ME_STEAMCMD, or `steamcmd` on PATH. What passes by itself
+/// is tried again; whatever else is wrong ends with what to do. Refused while
+/// instances run.
 ///
 /// Example: l4d2ctl install
 ///          l4d2ctl install --steam-user spare_account

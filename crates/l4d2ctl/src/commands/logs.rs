@@ -15,9 +15,10 @@ use crate::ui::Ui;
 
 /// Show an instance's log: the last lines, then what comes
 ///
-/// On a terminal, control characters in what the game prints are shown as escapes; into a pipe everything goes as it
-/// came. With --json each line is one object: time (microseconds since 1970), priority (syslog's, 0 to 7), cursor (for
-/// --after-cursor) and message.
+/// On a terminal, control characters in what the game prints are shown as
+/// escapes; into a pipe everything goes as it came. With --json each line is
+/// one object: time (microseconds since 1970), priority (syslog's, 0 to 7),
+/// cursor (for --after-cursor) and message.
 ///
 /// Example: l4d2ctl logs friday --lines 20 --no-follow
 #[derive(Debug, clap::Args)]

@@ -11,8 +11,9 @@ use crate::ui::Ui;
 
 /// Stage an instance's plan and start it
 ///
-/// Everything that the server is to run from (layers, arguments, cfg files) is staged as one snapshot, which a restart
-/// after a crash and a reboot use again. An instance that runs is left as it is.
+/// Everything that the server is to run from (layers, arguments, cfg files) is
+/// staged as one snapshot, which a restart after a crash and a reboot use
+/// again. An instance that runs is left as it is.
 ///
 /// Example: l4d2ctl start friday
 #[derive(Debug, clap::Args)]

@@ -13,8 +13,9 @@ use crate::ui::{Ui, is_fancy};
 
 /// Show instances: all in a table, or named ones with every detail
 ///
-/// Pending: the spec was changed since the instance was last started, and the next start uses it. What systemd has to be
-/// asked for each instance by itself (result, main pid, restarts) is shown of named ones only.
+/// Pending: the spec was changed since the instance was last started, and the
+/// next start uses it. What systemd has to be asked for each instance by itself
+/// (result, main pid, restarts) is shown of named ones only.
 ///
 /// Example: l4d2ctl status
 ///          l4d2ctl status friday --json

@@ -11,7 +11,8 @@ use crate::ui::Ui;
 
 /// Stop an instance, and keep it stopped after a reboot
 ///
-/// The server is asked to end (SIGINT) and has 15 seconds to do so. Its files stay.
+/// The server is asked to end (SIGINT) and has 15 seconds to do so. Its files
+/// stay.
 ///
 /// Example: l4d2ctl stop friday
 #[derive(Debug, clap::Args)]

@@ -37,6 +37,13 @@ pub(super) fn after_start(cvars: &Cvars) {
             Err(error) => say(&format!("can't fork: {error}")),
         }
     }
+    if let Some(pid) = cvars.number("sim_signal").and_then(rustix::process::Pid::from_raw) {
+        // To another server, say: signal 0 would be enough to ask, a real one is what an attacker sends.
+        match rustix::process::kill_process(pid, rustix::process::Signal::TERM) {
+            Ok(()) => say("signalled"),
+            Err(errno) => say(&format!("can't signal: {}", std::io::Error::from(errno))),
+        }
+    }
     if let Some(megabytes) = cvars.number::<usize>("sim_alloc_mb") {
         let memory = vec![1_u8; megabytes << 20];
         say(&format!("allocated {} MiB", std::hint::black_box(&memory).len() >> 20));

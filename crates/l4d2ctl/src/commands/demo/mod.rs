@@ -20,9 +20,10 @@ use crate::ui::{Ui, write_stdout};
 
 /// Show all of it with a simulated game: no root, no Steam
 ///
-/// Installs a SIMULATED game with a SIMULATED SteamCMD, makes two overlays of which one shadows the other, and runs two
-/// servers from the example specs under the embedded supervisor; queries them, shows their status and logs, and removes
-/// everything.
+/// Installs a SIMULATED game with a SIMULATED SteamCMD, makes two overlays of
+/// which one shadows the other, and runs two servers from the example specs
+/// under the embedded supervisor; queries them, shows their status and logs,
+/// and removes everything.
 ///
 /// Example: l4d2ctl demo
 ///          l4d2ctl demo --keep
