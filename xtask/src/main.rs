@@ -1,5 +1,6 @@
 //! `cargo xtask`: left4me's development tasks.
 
+mod bench;
 mod build;
 mod check;
 mod install;
@@ -16,6 +17,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
                          everything that can be tested here; --vm: all system tests in a virtual machine, too;
                          --system: only system tests; FILTER: those whose name has it
   check                  formatting, lints, documentation, and what root's helpers depend on
+  bench                  the speeds that are promised, as ratios (root)
   install [--prefix DIR] [--root DIR] [--destdir DIR] [--bin-dir DIR]
                          install from source (defaults: /usr/local, /var/lib/left4me)
   uninstall [the same]   take it away again; the root directory stays";
@@ -29,6 +31,9 @@ fn main() -> ExitCode {
     let done = match command {
         "test" => test::run(args),
         "check" => check::run(),
+        "bench" => bench::run(),
+        // Inside a machine, for `bench`.
+        "bench-inside" => bench::inside(),
         "install" => install::install(args),
         // Inside a virtual machine of the tests.
         "vm-agent" => machine::agent(),

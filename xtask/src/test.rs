@@ -59,17 +59,9 @@ enum Scope {
 /// Builds tests with cargo, and runs them; as an ordinary user if `drop_root`.
 fn cargo_stage(summary: &mut Summary, name: &str, what: &[&str], drop_root: bool) -> Result<()> {
     let start = Instant::now();
-    let args = [&["test", "--quiet"][..], what].concat();
-    let mut command = cargo(&args);
+    let mut command = cargo(&[&["test", "--quiet"][..], what].concat());
     if drop_root {
-        // Cargo builds as root; the test programs themselves run as somebody who may do little.
-        succeed(cargo(&args).arg("--no-run").stderr(std::process::Stdio::null()))?;
-        let runner = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"].join(" ");
-        let tmp = unprivileged_tmp()?;
-        command
-            .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", runner)
-            .env("TMPDIR", &tmp)
-            .env("LEFT4ME_TEST_TMPDIR", &tmp);
+        as_nobody(&mut command)?;
     }
     let output = command.output().context("can't run cargo test")?;
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -87,6 +79,28 @@ fn cargo_stage(summary: &mut Summary, name: &str, what: &[&str], drop_root: bool
     Ok(())
 }
 
+/// Has cargo, which builds as root, run the test programs as somebody who may do little. Where he can't even see them (a
+/// checkout in root's home), they are built once more in a place where he can.
+fn as_nobody(command: &mut Command) -> Result<()> {
+    const NOBODY: [&str; 5] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
+    let scratch = std::env::temp_dir().join("left4me-test-nobody");
+    fs::create_dir_all(scratch.join("tmp"))?;
+    std::os::unix::fs::chown(scratch.join("tmp"), Some(65534), Some(65534))?;
+    let built = target_dir("dev")?;
+    let visible = Command::new(NOBODY[0]).args(&NOBODY[1..]).args(["test", "-x"]).arg(&built).status()?.success();
+    if !visible {
+        command.env("CARGO_TARGET_DIR", scratch.join("target"));
+    }
+    let host =
+        built.parent().and_then(|dir| dir.file_name()).context("no target directory")?.to_string_lossy().to_uppercase();
+    command
+        .env(format!("CARGO_TARGET_{}_RUNNER", host.replace('-', "_")), NOBODY.join(" "))
+        .env("TMPDIR", scratch.join("tmp"))
+        .env("LEFT4ME_TEST_TMPDIR", scratch.join("tmp"))
+        .env("CARGO_TERM_COLOR", "never");
+    Ok(())
+}
+
 /// Sums the `test result:` lines.
 fn count(text: &str) -> (usize, usize, usize) {
     let mut sums = (0, 0, 0);
@@ -100,14 +114,6 @@ fn count(text: &str) -> (usize, usize, usize) {
         sums = (sums.0 + number("passed"), sums.1 + number("failed"), sums.2 + number("ignored"));
     }
     sums
-}
-
-/// A directory that the ordinary user may write to.
-fn unprivileged_tmp() -> Result<std::path::PathBuf> {
-    let dir = std::env::temp_dir().join("left4me-test-nobody");
-    fs::create_dir_all(&dir)?;
-    std::os::unix::fs::chown(&dir, Some(65534), Some(65534))?;
-    Ok(dir)
 }
 
 fn system_stage(summary: &mut Summary, vm: Scope, filter: &str) -> Result<()> {

@@ -35,7 +35,9 @@ impl Host {
         for path in ["/etc", "/run"] {
             run("mount", &["-t", "tmpfs", "none", path]);
         }
-        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}-{}", std::process::id()));
+        // Whoever runs this as another user than the one who built it says where that one may write.
+        let scratch = std::env::var_os("LEFT4ME_TEST_TMPDIR").unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into());
+        let root = Path::new(&scratch).join(format!("{test}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&root);
         for path in [
             "installation",

@@ -1,0 +1,204 @@
+//! `cargo xtask bench`: the speeds that are promised, each as ours ÷ a reference, interleaved in one run.
+//!
+//! It runs on a booted Debian 13 in a container. Absolute times are this machine's; ratios are what counts.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::build::{cargo, programs_for_install, project, succeed};
+use crate::machine::{BIN_DIR, Container, Machine, install_left4me, install_tools};
+
+const ROOT: &str = "/var/lib/left4me";
+
+/// The same program as a unit with nothing around it.
+const BARE: &str =
+    "[Service]\nType=exec\nUser=left4me\nExecStart=/usr/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n";
+
+pub(crate) fn run() -> Result<()> {
+    install_tools(false)?;
+    programs_for_install(&project().join("target/install"))?;
+    succeed(&mut cargo(&["build", "--quiet", "--release", "--package", "srcds-sim"]))?;
+    let mut machine = Container::boot()?;
+    install_left4me(&mut machine)?;
+    print!("{}", machine.ok(&format!("{BIN_DIR}/xtask bench-inside"))?);
+    Ok(())
+}
+
+/// The measurements, inside the machine.
+pub(crate) fn inside() -> Result<()> {
+    println!(
+        "{:58} {:>9} {:>9} {:>6} {:>13}  target",
+        "ours / reference (medians)", "ours", "reference", "ratio", "spread"
+    );
+    prepare()?;
+    starts("")?;
+    mounts()?;
+    for n in 0..300_u16 {
+        initialize(&format!("n{n}"), 28000 + n)?;
+        if n == 99 {
+            status(100)?;
+        }
+    }
+    let of_300 = status(300)?;
+    println!("  status of 300 instances took {of_300:.1} ms");
+    enable_all()?;
+    starts(", 300 enabled instances")?;
+    sizes()
+}
+
+fn shell(script: &str) -> Result<()> {
+    let output = Command::new("/bin/sh").args(["-c", script]).stdin(Stdio::null()).output().context("can't run sh")?;
+    ensure!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+fn time(script: &str) -> Result<Duration> {
+    let start = Instant::now();
+    shell(script)?;
+    Ok(start.elapsed())
+}
+
+/// Ten overlays, the units to compare with, and an instance of ten overlays.
+fn prepare() -> Result<()> {
+    let overlays: Vec<String> = (0..10).map(|n| format!("o{n}")).collect();
+    for overlay in &overlays {
+        shell(&format!("sudo -u left4me mkdir -p {ROOT}/overlays/{overlay}/left4dead2"))?;
+    }
+    shell(&format!(
+        "printf 'port: 27500\\noverlays: [{}]\\n' | sudo -u left4me l4d2ctl initialize bench -f -",
+        overlays.join(", ")
+    ))?;
+    fs::write("/etc/systemd/system/bare.service", BARE)?;
+    let unit = fs::read_to_string("/usr/local/lib/systemd/system/left4me-server@.service")?;
+    let without_mount: String = unit
+        .lines()
+        .filter(|line| !line.starts_with("ExecStartPre=") && !line.starts_with("ExecStop"))
+        .map(|line| {
+            if line.starts_with("ExecStart=") {
+                "ExecStart=/usr/bin/sleep infinity\n".to_owned()
+            } else {
+                format!("{line}\n")
+            }
+        })
+        .collect();
+    fs::write("/etc/systemd/system/nomount@.service", without_mount)?;
+    fs::write("/etc/sudoers.d/bench", "left4me ALL=(root) NOPASSWD: /usr/bin/systemctl\n")?;
+    shell("systemctl daemon-reload")
+}
+
+fn initialize(name: &str, port: u16) -> Result<()> {
+    shell(&format!("printf 'port: {port}\\n' | sudo -u left4me l4d2ctl initialize {name} -f -"))
+}
+
+/// As after a start of each: a link, which is what makes the manager's reload slow.
+fn enable_all() -> Result<()> {
+    shell(
+        "for i in $(seq 0 299); do ln -s /usr/local/lib/systemd/system/left4me-server@.service \
+         /etc/systemd/system/multi-user.target.wants/left4me-server@n$i.service; done; systemctl daemon-reload",
+    )
+}
+
+fn starts(more: &str) -> Result<()> {
+    let as_user =
+        |script: &str| format!("setpriv --reuid=left4me --regid=left4me --clear-groups env HOME={ROOT} {script}");
+    let (start, stop) = (as_user("l4d2ctl start bench"), as_user("l4d2ctl stop bench"));
+    let bare = (as_user("sudo -n systemctl enable --now bare"), "systemctl disable --now bare");
+    compare(
+        &format!("l4d2ctl start, 10 overlays / enable --now of a bare unit{more}"),
+        1.25,
+        15,
+        (&start, &stop),
+        (&bare.0, bare.1),
+    )?;
+    let hardened = as_user("sudo -n systemctl start nomount@bench");
+    compare(
+        &format!("l4d2ctl start / the hardened unit without its mount{more}"),
+        1.2,
+        15,
+        (&start, &stop),
+        (&hardened, "systemctl stop nomount@bench"),
+    )?;
+    Ok(())
+}
+
+fn mounts() -> Result<()> {
+    let lower: Vec<String> =
+        (0..10).map(|n| format!("{ROOT}/overlays/o{n}")).chain([format!("{ROOT}/installation")]).collect();
+    shell("mkdir -p /srv/bench/upper /srv/bench/work /srv/bench/merged")?;
+    let reference = format!(
+        "LIBMOUNT_FORCE_MOUNT2=always nsenter --mount=/proc/1/ns/mnt -- mount -t overlay bench \
+         -o lowerdir={},upperdir=/srv/bench/upper,workdir=/srv/bench/work /srv/bench/merged",
+        lower.join(":")
+    );
+    let helper = "/usr/local/libexec/left4me/left4me-overlay";
+    let ours = (format!("{helper} mount bench"), format!("{helper} umount bench"));
+    compare(
+        "left4me-overlay mount, 11 layers / nsenter … mount -t overlay",
+        0.6,
+        50,
+        (&ours.0, &ours.1),
+        (&reference, "umount /srv/bench/merged"),
+    )?;
+    Ok(())
+}
+
+fn status(count: usize) -> Result<f64> {
+    let ours = format!(
+        "setpriv --reuid=left4me --regid=left4me --clear-groups env HOME={ROOT} l4d2ctl status --json >/dev/null"
+    );
+    let reference = "setpriv --reuid=left4me --regid=left4me --clear-groups systemctl list-units --all -o json 'left4me-server@*' >/dev/null";
+    compare(
+        &format!("l4d2ctl status --json of {count} / systemctl list-units"),
+        2.0,
+        21,
+        (&ours, "true"),
+        (reference, "true"),
+    )
+}
+
+/// Times both in turn, undoing each; prints medians, their ratio, and the ratio's spread. Our median, in milliseconds.
+fn compare(name: &str, target: f64, rounds: usize, ours: (&str, &str), reference: (&str, &str)) -> Result<f64> {
+    let (mut a, mut b) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        a.push(time(ours.0)?.as_secs_f64() * 1e3);
+        shell(ours.1)?;
+        b.push(time(reference.0)?.as_secs_f64() * 1e3);
+        shell(reference.1)?;
+    }
+    let mut ratios: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a / b).collect();
+    for values in [&mut a, &mut b, &mut ratios] {
+        values.sort_by(f64::total_cmp);
+    }
+    let (ours, reference) = (a[rounds / 2], b[rounds / 2]);
+    let (low, high) = (ratios[rounds / 10], ratios[rounds - 1 - rounds / 10]);
+    let ratio = ours / reference;
+    let verdict = if ratio <= target { "ok" } else { "MISSED" };
+    println!("{name:58} {ours:6.1} ms {reference:6.1} ms {ratio:6.2} {low:5.2} – {high:5.2}  ≤ {target} {verdict}");
+    Ok(ours)
+}
+
+/// What an instance costs on disk, and a running embedded supervisor in memory.
+fn sizes() -> Result<()> {
+    let used = |path: &str| -> Result<u64> {
+        let output = Command::new("du").args(["-sk", path]).output()?;
+        Ok(String::from_utf8_lossy(&output.stdout)
+            .split_whitespace()
+            .next()
+            .and_then(|kib| kib.parse().ok())
+            .unwrap_or(0))
+    };
+    let disk = used(&format!("{ROOT}/instances/n7"))? + used(&format!("{ROOT}/runtime/n7"))?;
+    println!("disk of a fresh instance: {disk} KiB  ≤ 64 {}", if disk <= 64 { "ok" } else { "MISSED" });
+    shell("sudo -u left4me LEFT4ME_SUPERVISOR=embedded l4d2ctl start n7")?;
+    let output = Command::new("pgrep").args(["-f", "supervise-init .* n7"]).output()?;
+    let pid = String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).context("the supervisor does not run")?;
+    let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default().trim().to_owned();
+    let kib: u64 = rss.split(' ').next().and_then(|kib| kib.parse().ok()).unwrap_or(u64::MAX);
+    shell("sudo -u left4me LEFT4ME_SUPERVISOR=embedded l4d2ctl stop n7")?;
+    println!("resident memory of an embedded supervisor: {rss}  ≤ 3 MiB {}", if kib <= 3072 { "ok" } else { "MISSED" });
+    Ok(())
+}
