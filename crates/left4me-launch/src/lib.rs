@@ -4,7 +4,7 @@
 //!   environment variable or a unit's command line, so that spaces, quotes and `$` reach the game as they are and nothing
 //!   the service user writes reaches a step that root runs;
 //! - [`exec_game`]: becoming the game;
-//! - [`stop`]: asking it to end, and waiting.
+//! - [`stop()`]: asking it to end, and waiting.
 
 mod arguments;
 mod error;
