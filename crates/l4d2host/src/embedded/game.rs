@@ -2,11 +2,11 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_getfd};
+use rustix::fd::AsFd;
+use rustix::io::fcntl_dupfd_cloexec;
 use rustix::stdio::{dup2_stdin, stdin};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, clear_ambient_capability_set, remove_capability_from_bounding_set, set_capabilities,
@@ -14,32 +14,31 @@ use rustix::thread::{
 
 /// Standard input is a pipe to PID 1: it closes when the game is executed, and says why if it is not.
 pub(super) fn run(merged: &OsStr, launch: &OsStr) -> ExitCode {
-    let why = match become_game(Path::new(merged), Path::new(launch)) {
-        Ok((mut pipe, why)) => {
-            // Nobody listens any more only if PID 1 died, and then so do we.
-            let _ = pipe.write_all(why.as_bytes());
-            why
-        }
-        Err(error) => error.to_string(),
-    };
-    // Its stderr is the instance's log.
-    let _ = writeln!(std::io::stderr(), "{why}");
+    match fcntl_dupfd_cloexec(stdin(), 3) {
+        Ok(pipe) => say(&pipe, &become_game(Path::new(merged), Path::new(launch))),
+        Err(errno) => say(stdin(), &std::io::Error::from(errno).to_string()),
+    }
+}
+
+fn say(pipe: impl AsFd, why: &str) -> ExitCode {
+    // Nobody listens any more only if PID 1 died, and then so does this process.
+    let _ = rustix::io::write(pipe, why.as_bytes());
     ExitCode::FAILURE
 }
 
-/// Returns only to say why it did not work, with the pipe to say it on.
-fn become_game(merged: &Path, launch: &Path) -> std::io::Result<(File, String)> {
-    let pipe = fcntl_dupfd_cloexec(stdin(), 3)?;
-    debug_assert!(fcntl_getfd(&pipe)?.contains(FdFlags::CLOEXEC));
-    dup2_stdin(File::open("/dev/null")?)?;
-    let why = match drop_capabilities() {
-        Err(errno) => format!("can't drop capabilities: {errno}"),
-        Ok(()) => match left4me_launch::exec_game(merged, launch) {
-            Ok(never) => match never {},
-            Err(error) => error.to_string(),
-        },
-    };
-    Ok((File::from(pipe), why))
+/// Returns only to say why it did not work.
+fn become_game(merged: &Path, launch: &Path) -> String {
+    let nothing = File::open("/dev/null").and_then(|null| Ok(dup2_stdin(null)?));
+    if let Err(error) = nothing {
+        return format!("can't open /dev/null: {error}");
+    }
+    if let Err(errno) = drop_capabilities() {
+        return format!("can't drop capabilities: {}", std::io::Error::from(errno));
+    }
+    match left4me_launch::exec_game(merged, launch) {
+        Ok(never) => match never {},
+        Err(error) => error.to_string(),
+    }
 }
 
 /// None are left, none can come back: not by the exec, not by a set-uid program.

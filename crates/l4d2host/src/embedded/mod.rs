@@ -10,32 +10,40 @@
 
 mod console;
 mod game;
+mod host_proc;
 mod init;
+mod lock;
+mod mounts;
 mod namespaces;
 mod policy;
+mod reader;
+mod signals;
 mod state;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
-use std::time::Duration;
 
 use names::InstanceName;
 use overlay::beneath::Dir;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::process::spawn_error;
 use crate::supervisor::{Supervisor, SupervisorKind};
 use crate::{Error, ErrorKind, LogOptions, LogStream, Result, UnitDetails, UnitState};
 use state::State;
 
-/// The game's 15 s of grace, and what unmounting may take besides. A supervisor that needs longer is killed.
+/// The game's 15 s of grace, and some for the rest. A supervisor that needs longer is killed.
 const STOP_LIMIT: Timespec = Timespec { tv_sec: 25, tv_nsec: 0 };
+
+/// How long the kernel may take to end a namespace: its unmount syncs the file system of the upper, which takes minutes
+/// on a slow disk. The unit's `TimeoutStopSec=`.
+const END_LIMIT: Timespec = Timespec { tv_sec: 300, tv_nsec: 0 };
 
 /// What a supervisor that started its game writes to its caller.
 const STARTED: &str = "started\n";
@@ -55,16 +63,7 @@ pub fn run_if_called(args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
 
 /// Whether an embedded supervisor runs the instance: only its lock says so.
 pub(crate) fn is_held(root: &Dir, name: &InstanceName) -> Result<bool> {
-    let path = format!("locks/{name}.supervisor");
-    if !root.exists(&path)? {
-        return Ok(false);
-    }
-    // Shared, and for a moment: a supervisor that starts just now waits for it.
-    match root.open_file(&path)?.try_lock_shared() {
-        Ok(()) => Ok(false),
-        Err(std::fs::TryLockError::WouldBlock) => Ok(true),
-        Err(std::fs::TryLockError::Error(error)) => Err(Error::io(format!("can't look at the lock of {name}"), error)),
-    }
+    Ok(lock::holder(root, name)?.is_some())
 }
 
 /// The embedded supervisor of one root directory.
@@ -86,8 +85,12 @@ impl Embedded {
 
     /// The recorded state as far as it can be believed; none for an instance that was never run, or was stopped.
     fn state(root: &Dir, name: &InstanceName) -> Result<Option<State>> {
-        Ok(State::read(root, name)?
-            .map(|state| if is_held(root, name).unwrap_or(true) { state } else { state.ended() }))
+        // The lock first: who lets go of it has written its last word before.
+        let Some(holder) = lock::holder(root, name)? else { return Ok(State::read(root, name).map(State::ended)) };
+        let pid = holder.pid.map_or(0, |pid| pid.as_raw_nonzero().get().unsigned_abs());
+        // A file of the run before, or none that can be read: the supervisor has just begun.
+        let state = State::read(root, name).filter(|state| pid == 0 || state.pid == pid);
+        Ok(Some(state.unwrap_or_else(|| State::starting(pid, 0))))
     }
 }
 
@@ -98,8 +101,10 @@ impl Supervisor for Embedded {
 
     fn enable(&self, name: &InstanceName) -> Result<()> {
         let root = self.open()?;
-        // Made here, so that looking for a lock never makes one.
-        root.open_dir("locks")?.open_or_create(format!("{name}.supervisor"), 0o600)?;
+        if is_held(&root, name)? {
+            return Err(Error::new(ErrorKind::InstanceRunning, format!("instance {name} runs already")));
+        }
+        wait_for_the_last(&root, name)?;
         let mut child = crate::process::command("/proc/self/exe")
             .arg("supervise")
             .arg(&self.root)
@@ -124,7 +129,7 @@ impl Supervisor for Embedded {
             // Whatever it says is the cause; that it can't be read would hide the failure itself.
             let _ = stderr.take(64 * 1024).read_to_string(&mut why);
         }
-        let (why, hint) = match why.split_once("hint: ") {
+        let (why, hint) = match why.rsplit_once("\nhint: ") {
             Some((why, hint)) => (why.trim_end().to_owned(), hint.trim_end().to_owned()),
             None => (why.trim_end().to_owned(), format!("`l4d2ctl logs {name} --no-follow` shows what it printed")),
         };
@@ -134,18 +139,17 @@ impl Supervisor for Embedded {
 
     fn disable(&self, name: &InstanceName) -> Result<()> {
         let root = self.open()?;
-        if is_held(&root, name)? {
-            end_supervisor(&root, name)?;
-            // The kernel lets go of the lock when the last process of the namespace is gone.
-            let lock = root.open_file(format!("locks/{name}.supervisor"))?;
-            lock.lock().map_err(|e| Error::io(format!("can't wait for the end of {name}"), e))?;
-        }
+        let was_running = end_supervisor(&root, name)?;
         let runtime = match root.open_dir(format!("runtime/{name}")) {
             Ok(runtime) => runtime,
             Err(error) if error.errno() == Some(Errno::NOENT) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        State::forget(&runtime)?;
+        // A server that had to be killed is `failed` afterwards, as systemd has it: the operator is to see it.
+        let state = if was_running { State::read(&root, name).map(State::ended) } else { None };
+        if state.is_none_or(|state| state.active_state != "failed") {
+            State::forget(&runtime)?;
+        }
         match runtime.open_dir("work") {
             Ok(work) => drop(work.remove("work")?),
             Err(error) if error.errno() == Some(Errno::NOENT) => {}
@@ -182,52 +186,58 @@ impl Supervisor for Embedded {
     }
 
     fn logs(&self, name: &InstanceName, options: &LogOptions) -> Result<LogStream> {
-        console::stream(&self.open()?, name, options)
+        reader::stream(&self.open()?, name, options)
     }
 }
 
-/// Asks the supervisor to end, and kills it if it does not.
-fn end_supervisor(root: &Dir, name: &InstanceName) -> Result<()> {
-    let Some(state) = State::read(root, name)? else {
-        let message = format!("instance {name} runs, but its state can't be read");
-        return Err(Error::new(ErrorKind::Corrupt, message).hint("find its `supervise-init` process and end that"));
+/// Asks the supervisor to end, and kills it if it does not. When this returns, nothing of the namespace is left. Says
+/// whether there was one.
+fn end_supervisor(root: &Dir, name: &InstanceName) -> Result<bool> {
+    let Some(holder) = lock::holder(root, name)? else { return wait_for_the_last(root, name).map(|()| false) };
+    let Some(pid) = holder.pid else {
+        return Err(Error::new(ErrorKind::WrongSupervisor, format!("instance {name} runs outside of this container")));
     };
-    let Some(process) = open_process(&state)? else { return Ok(()) };
     let failed = |errno: Errno| Error::io(format!("can't end the supervisor of {name}"), errno.into());
-    for signal in [Signal::TERM, Signal::KILL] {
+    let process = match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(process) => process,
+        Err(Errno::SRCH) => return Ok(true),
+        Err(errno) => return Err(failed(errno)),
+    };
+    // Asked again, now that the number can't change hands any more.
+    if lock::holder(root, name)? != Some(holder) {
+        return wait_for_the_last(root, name).map(|()| true);
+    }
+    for (signal, limit) in [(Signal::TERM, STOP_LIMIT), (Signal::KILL, END_LIMIT)] {
         match pidfd_send_signal(&process, signal) {
-            Ok(()) => {}
-            Err(Errno::SRCH) => return Ok(()),
+            Ok(()) | Err(Errno::SRCH) => {}
             Err(errno) => return Err(failed(errno)),
         }
-        // A pidfd becomes readable when its process ends.
-        if poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&STOP_LIMIT)).map_err(failed)? > 0 {
-            return Ok(());
+        if wait_for_end(&process, &limit)? {
+            return Ok(true);
         }
     }
-    Err(Error::new(ErrorKind::Timeout, format!("the supervisor of {name} does not die")))
+    Err(does_not_die(name))
 }
 
-/// The supervisor's process, if the number is still its own.
-fn open_process(state: &State) -> Result<Option<rustix::fd::OwnedFd>> {
-    let Some(pid) = Pid::from_raw(state.pid.cast_signed().max(0)) else { return Ok(None) };
-    match pidfd_open(pid, PidfdFlags::empty()) {
-        // Compared after the process is held: the number can't change hands any more.
-        Ok(process) => Ok((state::start_time(state.pid) == Some(state.start_time)).then_some(process)),
-        Err(Errno::SRCH) => Ok(None),
-        Err(errno) => Err(Error::io("can't open the supervisor's process", errno.into())),
+/// A supervisor that was killed has let go of the lock, but its namespace may take a moment to end.
+fn wait_for_the_last(root: &Dir, name: &InstanceName) -> Result<()> {
+    let Some(process) = State::read(root, name).map(|state| state.process()).transpose()?.flatten() else {
+        return Ok(());
+    };
+    if wait_for_end(&process, &END_LIMIT)? { Ok(()) } else { Err(does_not_die(name)) }
+}
+
+fn does_not_die(name: &InstanceName) -> Error {
+    Error::new(ErrorKind::Timeout, format!("the supervisor of {name} does not die"))
+}
+
+/// Waits for the end of a process. That of PID 1 of a namespace comes after everybody else's in it, and after its mounts.
+fn wait_for_end(process: &OwnedFd, limit: &Timespec) -> Result<bool> {
+    loop {
+        match poll(&mut [PollFd::new(process, PollFlags::IN)], Some(limit)) {
+            Ok(count) => return Ok(count > 0),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(Error::io("can't wait for the supervisor", errno.into())),
+        }
     }
-}
-
-/// Seconds as poll wants them.
-fn timespec(duration: Duration) -> Timespec {
-    Timespec { tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX), tv_nsec: duration.subsec_nanos().into() }
-}
-
-/// The lock that a supervisor holds for as long as it lives, as [`namespaces`] takes it.
-fn take_lock(root: &Dir, name: &InstanceName) -> Result<File> {
-    let lock = root.open_file(format!("locks/{name}.supervisor"))?;
-    // The caller holds the instance's lock and has seen that nothing runs, so only a glance by `status` is waited for.
-    lock.lock().map_err(|e| Error::io(format!("can't take the lock of {name}"), e))?;
-    Ok(lock)
 }

@@ -2,13 +2,11 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
-use names::InstanceName;
-use overlay::beneath::Dir;
-use rustix::io::Errno;
-use rustix::process::{getegid, geteuid, setsid};
+use rustix::fd::BorrowedFd;
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
+use rustix::process::{Resource, Rlimit, getegid, geteuid, setrlimit, setsid};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, UnshareFlags, capabilities, configure_capability_in_ambient_set, set_capabilities,
     unshare_unsafe,
@@ -35,15 +33,41 @@ pub(super) fn enter(root: &OsStr, name: &OsStr) -> ExitCode {
 }
 
 fn try_enter(root: &OsStr, name: &OsStr) -> Result<()> {
-    let name = InstanceName::try_from(name)?;
     // Away from the terminal and the session of whoever starts a server: it outlives them.
     setsid().map_err(|errno| Error::io("can't make a session", errno.into()))?;
-    let lock = super::take_lock(&Dir::open_root(Path::new(root))?, &name)?;
+    keep_descriptors_from_children()?;
+    // The unit's LimitCORE=: a crash loop would fill the upper with copies of the game's memory.
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
+        .map_err(|errno| Error::io("can't forbid core files", errno.into()))?;
     unshare()?;
+    // Without wait: PID 1 of the namespaces goes on when this process has ended.
     let mut init = Command::new("/proc/self/exe");
-    // The lock goes along as stdin: held by PID 1 alone, since this process ends and the game gets another stdin.
-    init.arg("supervise-init").arg(root).arg(name.as_str()).stdin(Stdio::from(lock));
+    init.arg("supervise-init").arg(root).arg(name).stdin(Stdio::null());
     init.spawn().map(drop).map_err(|e| Error::io("can't start the supervisor", e))
+}
+
+/// What the caller of `l4d2ctl` had open beside the standard streams is not the server's: it would hold a script's lock,
+/// or keep the reader of a pipe waiting, for as long as the server runs.
+fn keep_descriptors_from_children() -> Result<()> {
+    let failed = |e| Error::io("can't look at /proc/self/fd", e);
+    let numbers = fs::read_dir("/proc/self/fd").map_err(failed)?;
+    let numbers: Vec<i32> = numbers.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    for number in numbers.into_iter().filter(|number| *number > 2) {
+        match set_cloexec(number) {
+            // The directory that was read here, closed meanwhile.
+            Ok(()) | Err(Errno::BADF) => {}
+            Err(errno) => return Err(Error::io("can't keep a descriptor from the game", errno.into())),
+        }
+    }
+    Ok(())
+}
+
+#[allow(unsafe_code)]
+fn set_cloexec(number: i32) -> rustix::io::Result<()> {
+    // SAFETY: the number is not -1, and used for this one call, which changes no state that anything of ours relies on:
+    // descriptors opened here have the flag already. Of a closed one the kernel says EBADF.
+    let fd = unsafe { BorrowedFd::borrow_raw(number) };
+    fcntl_setfd(fd, FdFlags::CLOEXEC)
 }
 
 /// Makes user, mount and PID namespaces; the next child is PID 1. Real root that is forbidden a user namespace (in a
@@ -85,7 +109,8 @@ const HINT: &str = "an administrator allows it: `sysctl kernel.apparmor_restrict
                     `sysctl kernel.unprivileged_userns_clone=1`, or a container's seccomp profile; or use systemd: \
                     `sudo cargo xtask install`";
 
-fn forbidden(errno: Errno) -> Error {
+/// What it means that a namespace, or mounting in it, is refused.
+pub(super) fn forbidden(errno: Errno) -> Error {
     let why = match errno {
         // user_namespaces(7): ENOSPC is the limit of /proc/sys/user.
         Errno::NOSPC => {
@@ -94,7 +119,7 @@ fn forbidden(errno: Errno) -> Error {
         Errno::PERM | Errno::ACCESS => "forbidden here, by a sysctl, AppArmor or a container's profile",
         _ => "not possible here",
     };
-    Error::new(ErrorKind::Unsupported, format!("can't make user namespaces: {why}"))
+    Error::new(ErrorKind::Unsupported, format!("can't mount in a user namespace: {why}"))
         .because(std::io::Error::from(errno))
         .hint(HINT)
 }

@@ -43,6 +43,11 @@ impl Ended {
             Self::Signal(_) => "signal",
         }
     }
+
+    /// systemd's two words for a server that ended so and is not started again.
+    pub(super) fn state(self) -> (&'static str, &'static str) {
+        if self == Self::Cleanly { ("inactive", "dead") } else { ("failed", "failed") }
+    }
 }
 
 /// The starts that still count.

@@ -2,18 +2,20 @@
 //!
 //! Believed only while the supervisor's lock is held; a file that was left behind can't claim that anything runs.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use names::InstanceName;
 use overlay::beneath::Dir;
+use rustix::fd::OwnedFd;
 use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, ErrorKind, Result, UnitDetails, UnitState};
 
 const FILE: &str = "supervisor.json";
+const TEMPORARY: &str = "supervisor.json.new";
 const MAX_SIZE: usize = 4096;
 
 /// The state, in systemd's words.
@@ -37,25 +39,60 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn read(root: &Dir, name: &InstanceName) -> Result<Option<Self>> {
-        let path = format!("runtime/{name}/{FILE}");
-        match root.read_owned(&path, MAX_SIZE) {
-            // One that can't be read is as good as none.
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
-            Err(error) if error.errno() == Some(Errno::NOENT) => Ok(None),
-            Err(error) => Err(error.into()),
+    /// One that is about to begin.
+    pub(super) fn starting(pid: u32, start_time: u64) -> Self {
+        Self {
+            active_state: "activating".to_owned(),
+            sub_state: "start".to_owned(),
+            result: "success".to_owned(),
+            since: now(),
+            restarts: 0,
+            main_pid: None,
+            pid,
+            start_time,
+            boot_id: boot_id(),
         }
     }
 
+    /// What the file says. One that can't be read, whatever it is, is as good as none: the lock decides what runs.
+    pub(super) fn read(root: &Dir, name: &InstanceName) -> Option<Self> {
+        let bytes = root.read_owned(format!("runtime/{name}/{FILE}"), MAX_SIZE).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    /// Replaces the file as a whole. Not synced: after a power cut nothing runs, whatever it says.
     pub(super) fn write(&self, runtime: &Dir) -> Result<()> {
         let bytes = serde_json::to_vec(self)
             .map_err(|e| Error::new(ErrorKind::Internal, "can't write the supervisor's state").because(e))?;
-        Ok(runtime.put_file(OsStr::new(FILE), &bytes, 0o600)?)
+        runtime.remove(TEMPORARY)?;
+        runtime.create_file(TEMPORARY, &bytes, 0o600)?;
+        match runtime.rename(TEMPORARY, runtime, FILE) {
+            Err(error) if error.errno() == Some(Errno::ISDIR) => {
+                runtime.remove(FILE)?;
+                Ok(runtime.rename(TEMPORARY, runtime, FILE)?)
+            }
+            other => Ok(other?),
+        }
     }
 
     pub(super) fn forget(runtime: &Dir) -> Result<()> {
+        runtime.remove(TEMPORARY)?;
         runtime.remove(FILE)?;
         Ok(())
+    }
+
+    /// The supervisor's process, if it is still there.
+    pub(super) fn process(&self) -> Result<Option<OwnedFd>> {
+        let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            // Compared after the process is held: the number can't change hands any more.
+            Ok(process) => {
+                let is_it = self.boot_id == boot_id() && start_time(self.pid) == Some(self.start_time);
+                Ok(is_it.then_some(process))
+            }
+            Err(Errno::SRCH) => Ok(None),
+            Err(errno) => Err(Error::io("can't open the supervisor's process", errno.into())),
+        }
     }
 
     /// What to make of the file when nobody holds the lock: a final state stands; any other means that the supervisor
@@ -121,17 +158,7 @@ mod tests {
 
     #[test]
     fn a_file_that_was_left_behind_claims_nothing() {
-        let state = State {
-            active_state: "active".to_owned(),
-            sub_state: "running".to_owned(),
-            result: "success".to_owned(),
-            since: 1,
-            restarts: 0,
-            main_pid: Some(2),
-            pid: 3,
-            start_time: 4,
-            boot_id: boot_id(),
-        };
+        let state = State { active_state: "active".to_owned(), main_pid: Some(2), ..State::starting(3, 4) };
         let lost = state.clone().ended();
         assert_eq!((lost.active_state.as_str(), lost.main_pid), ("failed", None));
         let before = State { boot_id: "another".to_owned(), ..state }.ended();

@@ -1,11 +1,15 @@
 //! One root directory with a shell script for a game.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use l4d2host::{Host, InstanceState, LogEntry, LogOptions, LogStream, SpecSource};
+use l4d2host::{Host, InstanceState, InstanceStatus, LogEntry, LogOptions, LogStream, SpecSource};
 use names::InstanceName;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 /// A host whose one instance, `one`, is deleted when the test is over.
 pub(crate) struct TestHost {
@@ -48,8 +52,23 @@ impl TestHost {
         self.host.stop(&self.one).unwrap();
     }
 
+    pub(crate) fn write(&self, path: &str, text: &str) {
+        let path = self.root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    pub(crate) fn run(&self, program: &str, args: &[&str]) {
+        let status = Command::new(program).args(args).current_dir(&self.root).status().unwrap();
+        assert!(status.success(), "{program} {args:?}");
+    }
+
+    pub(crate) fn status(&self) -> InstanceStatus {
+        self.host.get_instance_status(&self.one).unwrap()
+    }
+
     pub(crate) fn state(&self) -> InstanceState {
-        self.host.get_instance_status(&self.one).unwrap().state
+        self.status().state
     }
 
     pub(crate) fn upper(&self, path: &str) -> PathBuf {
@@ -72,6 +91,49 @@ impl TestHost {
         let found = self.log(true).map(|entry| text(&entry.unwrap())).inspect(|line| seen.push(line.clone()));
         assert!(found.filter(|logged| logged == line).nth(nth - 1).is_some(), "{seen:?}");
     }
+
+    /// The supervisor's process.
+    pub(crate) fn supervisor(&self) -> u32 {
+        let state = fs::read(self.root.join("runtime/one/supervisor.json")).unwrap();
+        let state: serde_json::Value = serde_json::from_slice(&state).unwrap();
+        state["pid"].as_u64().unwrap().try_into().unwrap()
+    }
+
+    /// Waits until the supervisor has ended by itself.
+    pub(crate) fn wait_for_end(&self) {
+        if let Ok(process) = pidfd_open(raw(self.supervisor()), PidfdFlags::empty()) {
+            wait_for_process(&process);
+        }
+    }
+
+    /// For a state that follows at once on a line of the log.
+    pub(crate) fn wait_for_state(&self, state: InstanceState) {
+        while self.state() != state {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Only the test itself has to do with the root directory.
+    pub(crate) fn assert_nothing_runs(&self) {
+        let others = processes_of(&self.root).into_iter().filter(|(_, line)| !line.contains(" run-test "));
+        assert_eq!(others.collect::<Vec<_>>(), []);
+    }
+}
+
+pub(crate) fn open_process(pid: u32) -> OwnedFd {
+    pidfd_open(raw(pid), PidfdFlags::empty()).unwrap()
+}
+
+pub(crate) fn kill(pid: u32, signal: Signal) {
+    kill_process(raw(pid), signal).unwrap();
+}
+
+pub(crate) fn wait_for_process(process: &OwnedFd) {
+    poll(&mut [PollFd::new(process, PollFlags::IN)], None).unwrap();
+}
+
+fn raw(pid: u32) -> Pid {
+    Pid::from_raw(pid.try_into().unwrap()).unwrap()
 }
 
 impl Drop for TestHost {
@@ -89,14 +151,14 @@ pub(crate) fn text(entry: &LogEntry) -> String {
 }
 
 /// The processes, zombies aside, that were started with this directory in their arguments or as their HOME.
-pub(crate) fn processes_of(root: &Path) -> Vec<String> {
+pub(crate) fn processes_of(root: &Path) -> Vec<(u32, String)> {
     let root = root.to_str().unwrap();
-    let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+    let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
     // A zombie has neither; nor has a process that ends while we look.
-    let text = |path: PathBuf| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).replace('\0', " ");
-    processes
-        .filter(|path| path.join("cmdline").exists() && !path.ends_with("self") && !path.ends_with("thread-self"))
-        .filter(|path| text(path.join("cmdline")).contains(root) || text(path.join("environ")).contains(root))
-        .map(|path| format!("{}: {}", path.display(), text(path.join("cmdline"))))
+    let text = |pid: u32, file: &str| {
+        String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default()).replace('\0', " ")
+    };
+    pids.filter(|pid| text(*pid, "cmdline").contains(root) || text(*pid, "environ").contains(root))
+        .map(|pid| (pid, text(pid, "cmdline")))
         .collect()
 }

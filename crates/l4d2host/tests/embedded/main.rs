@@ -7,8 +7,11 @@
 
 mod host;
 mod life;
+mod logs;
+mod sight;
+mod trouble;
 
-use std::io::Write;
+use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -17,11 +20,16 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use host::TestHost;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 type Test = (&'static str, fn(&TestHost));
 
 /// A user whom every distribution has, with no right to anything.
 const NOBODY: u32 = 65534;
+
+/// Ends a test that hangs; the longest waits for 25 s, twice.
+const LIMIT: Timespec = Timespec { tv_sec: 180, tv_nsec: 0 };
 
 /// Most of a test is waiting for a server.
 const AT_ONCE: usize = 8;
@@ -30,12 +38,12 @@ fn main() -> ExitCode {
     if let Some(code) = l4d2host::embedded::run_if_called(std::env::args_os()) {
         return code;
     }
-    let tests: Vec<Test> = [life::TESTS].concat();
+    let tests: Vec<Test> = [life::TESTS, sight::TESTS, logs::TESTS, trouble::TESTS].concat();
     let args: Vec<String> = std::env::args().skip(1).collect();
     if let [word, name, scratch] = args.as_slice()
         && word == "run-test"
     {
-        let (_, test) = tests.iter().find(|(test, _)| test == name).expect("a test of that name");
+        let (_, test) = tests.iter().chain(trouble::PARTS).find(|(test, _)| test == name).expect("a test of that name");
         test(&TestHost::new(Path::new(scratch)));
         return ExitCode::SUCCESS;
     }
@@ -94,15 +102,10 @@ fn run_one(name: &str, user: u32) -> Option<String> {
     if rustix::process::geteuid().as_raw() != user {
         command.gid(user).uid(user);
     }
-    let output = command.output().unwrap();
-    let mut problem = String::new();
-    if !output.status.success() {
-        problem = format!("{}\n", output.status);
-        problem += &String::from_utf8_lossy(&output.stdout);
-        problem += &String::from_utf8_lossy(&output.stderr);
-    }
-    for left in host::processes_of(scratch.path()) {
-        problem += &format!("left running: {left}\n");
+    let mut problem = run_limited(&mut command);
+    for (pid, line) in host::processes_of(scratch.path()) {
+        problem += &format!("left running: {pid} {line}\n");
+        host::kill(pid, Signal::KILL);
     }
     // The test deleted its instance as its user; the runner may be root, and could remove anything.
     for left in ["instances", "runtime", "tmp"].map(|dir| scratch.path().join(dir)) {
@@ -111,4 +114,26 @@ fn run_one(name: &str, user: u32) -> Option<String> {
         }
     }
     (!problem.is_empty()).then_some(problem)
+}
+
+/// Runs a test's process, and ends it where it takes too long; says what it printed if it failed.
+fn run_limited(command: &mut Command) -> String {
+    let mut said = tempfile::tempfile().unwrap();
+    command.stdout(said.try_clone().unwrap()).stderr(said.try_clone().unwrap());
+    let mut child = command.spawn().unwrap();
+    let process = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
+    let mut problem = String::new();
+    if poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&LIMIT)).unwrap() == 0 {
+        problem = "it took too long\n".to_owned();
+        child.kill().unwrap();
+    }
+    let status = child.wait().unwrap();
+    if !status.success() {
+        problem += &format!("{status}\n");
+        said.rewind().unwrap();
+        let mut text = Vec::new();
+        said.read_to_end(&mut text).unwrap();
+        problem += &String::from_utf8_lossy(&text);
+    }
+    problem
 }
