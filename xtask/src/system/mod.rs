@@ -127,6 +127,7 @@ impl Host<'_> {
 
     /// Waits until the game's log has a line.
     fn wait_for_line(&mut self, name: &str, line: &str) -> Result<()> {
+        let line = line.replace('\'', r"'\''");
         let script = format!("journalctl -q -u left4me-server@{name} -o cat | grep -F '{line}'");
         self.machine.wait_until(&script, std::time::Duration::from_secs(30)).map(drop)
     }

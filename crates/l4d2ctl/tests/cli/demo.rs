@@ -1,9 +1,15 @@
 //! The demo, as the README has it.
 
+use std::sync::Mutex;
+
 use crate::Sandbox;
+
+/// Two demos at once may both find the examples' ports free, and then one of them has none.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 #[test]
 fn the_demo_shows_everything_and_leaves_nothing() {
+    let _alone = ONE_AT_A_TIME.lock();
     let sandbox = Sandbox::new();
     let ran = sandbox.run_with(&["demo"], &[("TMPDIR", sandbox.home().to_str().unwrap())]);
     assert_eq!(ran.code, 0, "{ran:?}");
@@ -22,6 +28,7 @@ fn the_demo_shows_everything_and_leaves_nothing() {
 
 #[test]
 fn what_is_kept_can_be_gone_on_with() {
+    let _alone = ONE_AT_A_TIME.lock();
     let sandbox = Sandbox::new();
     let ran = sandbox.run(&["demo", "--keep"]);
     assert_eq!(ran.code, 0, "{ran:?}");

@@ -143,7 +143,7 @@ fn part_on_a_full_disk(t: &TestHost) {
     t.game(
         "cat /dev/zero > fill 2>/dev/null
 head -c 10000 /dev/zero | tr '\\0' x; echo; head -c 10000 /dev/zero | tr '\\0' x; echo
-rm fill; echo after; trap 'exit 0' INT; while :; do sleep 0.1; done",
+rm fill; trap 'exit 0' INT; while :; do echo after; sleep 0.1; done",
     );
     t.start();
     t.wait_for("after", 1);
