@@ -2,7 +2,7 @@
 //! be run without any.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Instant;
@@ -10,7 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 
 use super::{Options, Stage};
-use crate::build::{cargo, is_root, project, target_dir};
+use crate::build::{cargo, is_root, project};
 use crate::summary::{Summary, seconds};
 
 /// A test program that hangs is ended, and has failed.
@@ -39,7 +39,8 @@ struct Counts {
 }
 
 pub(super) fn stages(options: &Options, summary: &mut Summary) -> Result<()> {
-    let suites = build()?;
+    println!("building");
+    let suites = build(None)?;
     for (stage, name) in
         [(Stage::Unit, "unit tests"), (Stage::Cli, "command-line tests"), (Stage::Namespaces, "namespace tests")]
     {
@@ -49,17 +50,18 @@ pub(super) fn stages(options: &Options, summary: &mut Summary) -> Result<()> {
         let chosen: Vec<&Suite> = suites.iter().filter(|suite| suite.stage == stage).collect();
         run_all(summary, name, &chosen, &options.filter, None)?;
         if stage != Stage::Unit && is_root() {
-            without_root(summary, name, &chosen, &options.filter)?;
+            without_root(summary, name, stage, &suites, &options.filter)?;
         }
     }
     Ok(())
 }
 
-/// Builds all tests, and lists them in the order of their packages.
-fn build() -> Result<Vec<Suite>> {
-    println!("building");
+/// Builds all tests (in another place than usual, if one is named), and lists them in the order of their packages.
+fn build(place: Option<&Path>) -> Result<Vec<Suite>> {
     let args = ["test", "--quiet", "--workspace", "--no-run", "--message-format=json-render-diagnostics"];
-    let output = cargo(&args).stderr(Stdio::inherit()).output().context("can't run cargo")?;
+    let mut command = cargo(&args);
+    command.envs(place.map(|place| ("CARGO_TARGET_DIR", place)));
+    let output = command.stderr(Stdio::inherit()).output().context("can't run cargo")?;
     ensure!(output.status.success(), "the tests don't build");
     let text = String::from_utf8(output.stdout)?;
     let mut suites: Vec<Suite> = text.lines().filter_map(suite).collect();
@@ -85,29 +87,28 @@ fn suite(line: &str) -> Option<Suite> {
 }
 
 /// The same tests as a user with no rights.
-fn without_root(summary: &mut Summary, name: &str, suites: &[&Suite], filter: &str) -> Result<()> {
-    let Some(first) = suites.first() else { return Ok(()) };
-    // No copy would help: the tests know the programs they run by their paths.
-    let reach = as_nobody("test").arg("-x").arg(&first.executable).status().context("can't run setpriv")?;
-    if !reach.success() {
-        let place = project();
-        let what = format!(
-            "{name} as an ordinary user, who can't reach {}: `cargo xtask test` as one, or elsewhere",
-            place.display()
-        );
-        summary.skip(suites.len(), what);
-        return Ok(());
-    }
-    let tmp = std::env::temp_dir().join(format!("left4me-tests-{}", std::process::id()));
+fn without_root(summary: &mut Summary, name: &str, stage: Stage, suites: &[Suite], filter: &str) -> Result<()> {
+    let scratch = std::env::temp_dir().join("left4me-tests-without-root");
+    let tmp = scratch.join(std::process::id().to_string());
     fs::create_dir_all(&tmp)?;
     chown(&tmp, Some(NOBODY), Some(NOBODY))?;
-    // CARGO_TARGET_TMPDIR, which is part of the programs.
-    let shared = target_dir("dev")?.with_file_name("tmp");
-    fs::create_dir_all(&shared)?;
-    fs::set_permissions(&shared, fs::Permissions::from_mode(0o1777))?;
-    let done = run_all(summary, &format!("{name} without root"), suites, filter, Some(&tmp));
+    let elsewhere;
+    let mut suites = suites;
+    if !suites.iter().all(|suite| is_in_reach(&suite.executable)) {
+        // As in a checkout in root's home. A copy would not help: the tests know the programs they run by their paths.
+        println!("building once more, where an ordinary user can go");
+        elsewhere = build(Some(&scratch.join("target")))?;
+        suites = &elsewhere;
+    }
+    let chosen: Vec<&Suite> = suites.iter().filter(|suite| suite.stage == stage).collect();
+    let done = run_all(summary, &format!("{name} without root"), &chosen, filter, Some(&tmp));
     fs::remove_dir_all(&tmp).with_context(|| format!("can't remove {}", tmp.display()))?;
     done
+}
+
+/// Whether a user with no rights can run it.
+fn is_in_reach(executable: &Path) -> bool {
+    as_nobody("test").arg("-x").arg(executable).status().is_ok_and(|status| status.success())
 }
 
 /// Runs programs of tests, as nobody where a directory for that one is given; says how it went, and more where it went
@@ -137,7 +138,7 @@ fn run(suite: &Suite, filter: &str, nobody: Option<&Path>) -> Result<Output> {
     let mut command = match nobody {
         Some(tmp) => {
             let mut command = as_nobody("timeout");
-            command.env("TMPDIR", tmp).env("HOME", tmp);
+            command.env("TMPDIR", tmp).env("LEFT4ME_TEST_TMPDIR", tmp).env("HOME", tmp);
             command
         }
         None => Command::new("timeout"),
