@@ -2,8 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use crate::build::{cargo, succeed};
-use crate::test::output_of;
+use crate::build::{cargo, output_of, succeed};
 
 /// Everything that each helper is made of, itself aside. A longer list is a decision, to be made here.
 const HELPER_DEPENDENCIES: [(&str, &[&str]); 3] = [

@@ -12,7 +12,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::build::{PROGRAMS, programs_for_install, project, succeed};
+use crate::build::{PROGRAMS, is_root, programs_for_install, project, succeed};
 
 /// The service user, whom sysusers.d makes.
 const USER: &str = "left4me";
@@ -25,7 +25,14 @@ struct Options {
     bin_dir: Option<PathBuf>,
 }
 
-/// What is installed: a file's place in `dist` (or a program's name), its place on the host, and its mode.
+/// Files of `dist/`: the place there, and the text.
+macro_rules! dist {
+    ($name:literal) => {
+        ($name, include_str!(concat!("../../dist/", $name)))
+    };
+}
+
+/// What is installed: where it comes from, its place on the host, and its mode.
 struct Item {
     source: Source,
     path: PathBuf,
@@ -34,6 +41,7 @@ struct Item {
 
 enum Source {
     Program(&'static str),
+    /// A file of `dist/`, which is part of this program: it installs where there are no sources.
     Dist(&'static str),
     Text(String),
 }
@@ -83,15 +91,18 @@ impl Options {
                 item(Source::Program(name), self.prefix.join(dir).join(name), 0o755)
             })
             .collect();
-        for name in ["systemd/system/left4me-server@.service", "systemd/system/left4me-game.slice"] {
-            items.push(item(Source::Dist(name), lib(name), 0o644));
-        }
-        for name in ["sysusers.d/left4me.conf", "tmpfiles.d/left4me.conf"] {
-            items.push(item(Source::Dist(name), lib(name), 0o644));
+        for (name, text) in [
+            dist!("systemd/system/left4me-server@.service"),
+            dist!("systemd/system/left4me-game.slice"),
+            dist!("sysusers.d/left4me.conf"),
+            dist!("tmpfiles.d/left4me.conf"),
+        ] {
+            items.push(item(Source::Dist(text), lib(name), 0o644));
         }
         items.push(item(Source::Text(format!("{}\n", self.root.display())), PathBuf::from("/etc/left4me/root"), 0o644));
         // Last: with it the helpers that it names are there.
-        items.push(item(Source::Dist("sudoers.d/left4me"), PathBuf::from("/etc/sudoers.d/left4me"), 0o440));
+        let (name, text) = dist!("sudoers.d/left4me");
+        items.push(item(Source::Dist(text), Path::new("/etc").join(name), 0o440));
         items
     }
 
@@ -147,11 +158,7 @@ pub(crate) fn install(args: &[String]) -> Result<()> {
     for item in options.items() {
         let bytes = match &item.source {
             Source::Program(name) => fs::read(bin_dir.join(name)).with_context(|| format!("can't read {name}"))?,
-            Source::Dist(name) => {
-                let text = fs::read_to_string(project().join("dist").join(name))
-                    .with_context(|| format!("can't read {name}"))?;
-                options.fill(&text).into_bytes()
-            }
+            Source::Dist(text) => options.fill(text).into_bytes(),
             Source::Text(text) => text.clone().into_bytes(),
         };
         put(&options.on_host(&item.path), &bytes, item.mode)?;
@@ -236,8 +243,4 @@ fn refuse_while_active() -> Result<()> {
     let units: Vec<&str> = text.lines().filter_map(|line| line.split_whitespace().next()).collect();
     ensure!(units.is_empty(), "servers run: {}; stop them first", units.join(", "));
     Ok(())
-}
-
-fn is_root() -> bool {
-    fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
 }

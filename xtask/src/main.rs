@@ -11,16 +11,20 @@ mod test;
 
 use std::process::ExitCode;
 
+use anyhow::Result;
+
 const USAGE: &str = "usage: cargo xtask COMMAND
 
-  test [--vm|--no-vm] [--system] [FILTER]
-                         everything that can be tested here; --vm: all system tests in a virtual machine, too;
-                         --system: only system tests; FILTER: those whose name has it
-  check                  formatting, lints, documentation, and what root's helpers depend on
-  bench                  the speeds that are promised, as ratios (root)
+  test [--vm] [--only STAGE]... [FILTER]
+          everything that can be tested here, as far as its name has FILTER in it
+          --vm    all system tests in the virtual machine too, not only those that need one
+          STAGE   unit, cli, namespaces, container or vm
+  check   formatting, lints, documentation, and what root's helpers depend on
+  bench   the speeds that are promised, as ratios (root)
   install [--prefix DIR] [--root DIR] [--destdir DIR] [--bin-dir DIR]
-                         install from source (defaults: /usr/local, /var/lib/left4me)
-  uninstall [the same]   take it away again; the root directory stays";
+          install from source (defaults: /usr/local, /var/lib/left4me)
+  uninstall [the same]
+          take it away again; the root directory stays";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -28,26 +32,30 @@ fn main() -> ExitCode {
         Some((command, args)) => (command.as_str(), args),
         None => ("", &[][..]),
     };
-    let done = match command {
-        "test" => test::run(args),
-        "check" => check::run(),
-        "bench" => bench::run(),
-        // Inside a machine, for `bench`.
-        "bench-inside" => bench::inside(),
-        "install" => install::install(args),
-        // Inside a virtual machine of the tests.
-        "vm-agent" => machine::agent(),
-        "uninstall" => install::uninstall(args),
-        _ => {
-            eprintln!("{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
+    match run(command, args) {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn run(command: &str, args: &[String]) -> Result<ExitCode> {
+    match command {
+        "test" => return test::run(args),
+        "check" => check::run()?,
+        "bench" => bench::run()?,
+        // Inside a machine, for `bench`.
+        "bench-inside" => bench::inside()?,
+        "install" => install::install(args)?,
+        "uninstall" => install::uninstall(args)?,
+        // Inside a virtual machine of the tests.
+        "vm-agent" => machine::agent()?,
+        _ => {
+            eprintln!("{USAGE}");
+            return Ok(ExitCode::from(2));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,57 +1,64 @@
 //! What came of the tests: counted, and told once at the end.
 
-use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 /// The counts, the failures and what was left out.
 #[derive(Debug, Default)]
 pub(crate) struct Summary {
     passed: usize,
+    failed: usize,
     failures: Vec<String>,
     skipped: Vec<(usize, String)>,
 }
 
 impl Summary {
-    /// Adds what a whole stage counted.
-    pub(crate) fn count(&mut self, passed: usize, failures: Vec<String>) {
+    /// Adds what was counted elsewhere; `what` names the failures, if there are any.
+    pub(crate) fn count(&mut self, passed: usize, failed: usize, what: String) {
         self.passed += passed;
-        self.failures.extend(failures);
+        self.failed += failed;
+        self.failures.extend(Some(what).filter(|_| failed > 0));
     }
 
     /// Something that was not run, and the command that runs it.
     pub(crate) fn skip(&mut self, count: usize, what: impl Into<String>) {
-        self.skipped.push((count, what.into()));
+        if count > 0 {
+            self.skipped.push((count, what.into()));
+        }
     }
 
-    /// Runs one test and says how it went.
-    pub(crate) fn test(&mut self, name: &str, test: impl FnOnce() -> anyhow::Result<()>) {
+    /// One failure, with its reason.
+    pub(crate) fn fail(&mut self, name: &str, reason: &str) {
+        println!("  FAILED  {name}\n{}", indent(reason));
+        self.count(0, 1, name.to_owned());
+    }
+
+    /// Runs one test and says how it went; whether it passed.
+    pub(crate) fn test(&mut self, name: &str, test: impl FnOnce() -> anyhow::Result<()>) -> bool {
         let start = Instant::now();
         let result = test();
-        let time = seconds(start.elapsed());
-        match result {
+        let named = format!("{name} ({})", seconds(start.elapsed()));
+        match &result {
             Ok(()) => {
-                println!("  ok      {name} ({time})");
-                self.passed += 1;
+                println!("  ok      {named}");
+                self.count(1, 0, String::new());
             }
-            Err(error) => {
-                println!("  FAILED  {name} ({time})\n{}", indent(&format!("{error:#}")));
-                self.failures.push(name.to_owned());
-            }
+            Err(error) => self.fail(&named, &format!("{error:#}")),
         }
+        result.is_ok()
     }
 
-    /// Prints the end; whether all went well.
+    /// Prints the end; whether all went well. The last line is for programs, too.
     pub(crate) fn end(&self) -> bool {
-        let mut text = String::from("\n");
+        println!();
         for failure in &self.failures {
-            let _ = writeln!(text, "failed: {failure}");
+            println!("failed: {failure}");
         }
         for (count, what) in &self.skipped {
-            let _ = writeln!(text, "skipped: {count} tests: {what}");
+            println!("skipped: {count}: {what}");
         }
         let skipped: usize = self.skipped.iter().map(|(count, _)| count).sum();
-        println!("{text}{} passed, {} failed, {skipped} skipped", self.passed, self.failures.len());
-        self.failures.is_empty()
+        println!("{} passed, {} failed, {skipped} skipped", self.passed, self.failed);
+        self.failed == 0
     }
 }
 

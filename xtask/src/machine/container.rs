@@ -3,13 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{Answer, Machine, prepare, wait_for_boot};
-use crate::build::{project, succeed};
+use super::leftovers::{directory, hierarchies, new_name, remove, remove_cgroup};
+use super::{Answer, Machine, RUN_LIMIT_SECONDS, prepare, wait_for_boot};
 
 pub(crate) struct Container {
     work: PathBuf,
@@ -19,13 +18,10 @@ pub(crate) struct Container {
     leader: u32,
 }
 
-/// Containers of this process, to tell them apart.
-static COUNT: AtomicU32 = AtomicU32::new(0);
-
 impl Container {
     pub(crate) fn boot() -> Result<Self> {
-        let name = format!("left4me-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let work = project().join("target/machines").join(&name);
+        let name = new_name();
+        let work = directory().join(&name);
         let tree = prepare(&work)?;
         let cgroups = make_cgroups(&name)?;
         let nspawn = spawn(&tree, &cgroups)?;
@@ -56,7 +52,8 @@ impl Machine for Container {
     fn run(&mut self, script: &str) -> Result<Answer> {
         let output = Command::new("nsenter")
             .args(["--target", &self.leader.to_string()])
-            .args(["-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w", "--", "/bin/sh", "-c", script])
+            .args(["-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w", "--"])
+            .args(["timeout", "--kill-after=5", RUN_LIMIT_SECONDS, "/bin/sh", "-c", script])
             .env_clear()
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .stdin(Stdio::null())
@@ -86,15 +83,14 @@ impl Machine for Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        // Best effort, in this order: the processes, what they were in, the files.
+        // Best effort, in this order: the processes (the first hierarchy, cgroup2, kills them all), what they were in,
+        // the files.
         let _ = self.nspawn.kill();
         let _ = self.nspawn.wait();
-        for cgroup in self.cgroups.iter().rev() {
+        for cgroup in &self.cgroups {
             remove_cgroup(cgroup);
         }
-        if std::env::var_os("LEFT4ME_KEEP_MACHINES").is_none() {
-            let _ = succeed(Command::new("rm").args(["-rf", "--one-file-system", "--"]).arg(&self.work));
-        }
+        remove(&self.work);
     }
 }
 
@@ -114,41 +110,21 @@ fn is_pid_1(pid: u32) -> bool {
 
 /// A cgroup of its own in each hierarchy that systemd uses: two containers in one would act on each other's units.
 fn make_cgroups(name: &str) -> Result<Vec<PathBuf>> {
-    let root = Path::new("/sys/fs/cgroup");
-    let unified = if root.join("cgroup.controllers").exists() {
-        vec![root.to_owned()]
-    } else {
-        vec![root.join("unified"), root.join("systemd")]
-    };
-    let made: Vec<PathBuf> =
-        unified.iter().filter(|hierarchy| hierarchy.is_dir()).map(|hierarchy| hierarchy.join(name)).collect();
+    let made: Vec<PathBuf> = hierarchies().iter().map(|hierarchy| hierarchy.join(name)).collect();
     for cgroup in &made {
         fs::create_dir_all(cgroup).with_context(|| format!("can't make {}", cgroup.display()))?;
     }
     Ok(made)
 }
 
-fn remove_cgroup(cgroup: &Path) {
-    let _ = fs::write(cgroup.join("cgroup.kill"), "1");
-    let until = Instant::now() + Duration::from_secs(5);
-    while Instant::now() < until {
-        for nested in fs::read_dir(cgroup).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir()) {
-            remove_cgroup(&nested.path());
-        }
-        if fs::remove_dir(cgroup).is_ok() || !cgroup.exists() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 fn spawn(tree: &Path, cgroups: &[PathBuf]) -> Result<Child> {
     let join: String =
         cgroups.iter().map(|cgroup| format!("echo $$ > '{}/cgroup.procs' || exit 1\n", cgroup.display())).collect();
     let console = fs::File::create(tree.with_file_name("console"))?;
-    let mut command = Command::new("/bin/sh");
+    let mut command = Command::new("setpriv");
     command
-        .args(["-c", &format!("{join}exec systemd-nspawn \"$@\""), "sh"])
+        // However this process ends, the container ends with it: told to, nspawn shuts it down, but killed it leaves it.
+        .args(["--pdeathsig=TERM", "/bin/sh", "-c", &format!("{join}exec systemd-nspawn \"$@\""), "sh"])
         .args(["--quiet", "--register=no", "--keep-unit", "--boot", "--capability=all", "--private-network"])
         // Landlock's calls by name: an older nspawn does not know the group that holds them, and leaves it out in silence.
         .arg("--system-call-filter=@mount @privileged @keyring bpf landlock_create_ruleset landlock_add_rule landlock_restrict_self")

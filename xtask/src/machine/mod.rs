@@ -1,6 +1,7 @@
 //! Debian 13 to test on: booted in a container, or in a virtual machine with its own kernel.
 
 mod container;
+mod leftovers;
 mod rootfs;
 mod vm;
 
@@ -12,11 +13,15 @@ use anyhow::{Result, bail, ensure};
 use crate::build::{copy, programs_for_install, project, succeed, target_dir};
 
 pub(crate) use container::Container;
+pub(crate) use leftovers::{leftovers, remove_leftovers};
 pub(crate) use rootfs::install_tools;
 pub(crate) use vm::{Vm, agent};
 
 /// Where the programs to install lie in a machine.
 pub(crate) const BIN_DIR: &str = "/opt/left4me-build";
+
+/// A command in a machine that hangs is ended, and answers 124.
+const RUN_LIMIT_SECONDS: &str = "600";
 
 /// What a command in a machine answered.
 #[derive(Debug, Clone)]
@@ -85,10 +90,6 @@ fn prepare(work: &Path) -> Result<PathBuf> {
     }
     copy(&std::env::current_exe()?, &bin.join("xtask"))?;
     copy(&target_dir("release")?.join("srcds-sim"), &bin.join("steamcmd"))?;
-    // The installer takes its files from the project's own directory.
-    let dist = tree.join(project().join("dist").strip_prefix("/")?);
-    std::fs::create_dir_all(dist.parent().unwrap_or(&tree))?;
-    succeed(std::process::Command::new("cp").args(["-a", "--"]).arg(project().join("dist")).arg(&dist))?;
     std::fs::write(tree.join("etc/hostname"), "left4me-test\n")?;
     std::fs::write(tree.join("etc/hosts"), "127.0.0.1 localhost\n127.0.1.1 left4me-test\n")?;
     Ok(tree)

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::build::{project, succeed};
+use crate::build::succeed;
 
 /// What a machine needs: to boot, to be tested, and (the kernel) to be a virtual machine.
 const PACKAGES: &str =
@@ -14,7 +14,7 @@ const PACKAGES: &str =
 
 /// The tree, made if it is not there.
 pub(super) fn cached() -> Result<PathBuf> {
-    let machines = project().join("target/machines");
+    let machines = super::leftovers::directory();
     // Another list is another tree.
     let tree = machines.join(format!("trixie-{:08x}", hash(PACKAGES)));
     if tree.is_dir() {

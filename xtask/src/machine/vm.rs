@@ -1,19 +1,21 @@
 //! Debian 13 with its own kernel, under qemu's software emulation.
 //!
-//! Commands go to an agent inside (this program, as a unit) over a virtio port: a script's length and the script, then
-//! the exit code and both streams with their lengths.
+//! Commands go to an agent inside (this program, as a unit) over a virtio port, each part after its length: a number and
+//! the script, then the same number, the exit code and both streams.
 
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::{Answer, BIN_DIR, Machine, prepare, wait_for_boot};
-use crate::build::{project, succeed};
+use super::leftovers::{directory, new_name, remove};
+use super::{Answer, BIN_DIR, Machine, RUN_LIMIT_SECONDS, prepare, wait_for_boot};
+use crate::build::succeed;
 
 /// Emulated, a boot takes half a minute.
 const BOOT_LIMIT: Duration = Duration::from_secs(300);
@@ -31,7 +33,7 @@ pub(crate) struct Vm {
 
 impl Vm {
     pub(crate) fn boot() -> Result<Self> {
-        let work = project().join("target/machines").join(format!("vm-{}", std::process::id()));
+        let work = directory().join(new_name());
         let tree = prepare(&work)?;
         fs::write(tree.join("etc/systemd/system/left4me-agent.service"), AGENT_UNIT.replace("@BIN@", BIN_DIR))?;
         let wants = tree.join("etc/systemd/system/multi-user.target.wants");
@@ -39,7 +41,9 @@ impl Vm {
         std::os::unix::fs::symlink("/etc/systemd/system/left4me-agent.service", wants.join("left4me-agent.service"))?;
         fs::write(tree.join("etc/fstab"), "/dev/vda / ext4 defaults 0 1\n")?;
         let image = work.join("vm.img");
-        succeed(Command::new("mke2fs").args(["-q", "-t", "ext4", "-d"]).arg(&tree).arg(&image).arg("3G"))?;
+        // Sparse: room for what the tests write.
+        fs::File::create(&image)?.set_len(3 << 30)?;
+        succeed(Command::new("mke2fs").args(["-q", "-F", "-t", "ext4", "-d"]).arg(&tree).arg(&image))?;
         let qemu = spawn(&tree, &image, &work)?;
         let mut vm = Self { work, qemu, agent: None };
         vm.connect()?;
@@ -59,7 +63,8 @@ impl Vm {
                 && agent.set_read_timeout(Some(Duration::from_secs(10))).is_ok()
                 && ask(&mut agent, "true").is_ok_and(|answer| answer.code == 0)
             {
-                agent.set_read_timeout(Some(Duration::from_secs(600)))?;
+                // Longer than a command may take.
+                agent.set_read_timeout(Some(Duration::from_secs(900)))?;
                 self.agent = Some(agent);
                 return Ok(());
             }
@@ -96,13 +101,15 @@ impl Machine for Vm {
 
 impl Vm {
     fn wait_for_other_boot(&mut self, before: &str) -> Result<()> {
-        loop {
+        let until = Instant::now() + BOOT_LIMIT;
+        while Instant::now() < until {
             self.connect()?;
             match self.run("cat /proc/sys/kernel/random/boot_id") {
                 Ok(answer) if answer.stdout != before => return wait_for_boot(self, BOOT_LIMIT),
                 _ => std::thread::sleep(Duration::from_millis(500)),
             }
         }
+        bail!("the virtual machine did not boot again; see {}", self.work.join("console").display())
     }
 }
 
@@ -110,9 +117,7 @@ impl Drop for Vm {
     fn drop(&mut self) {
         let _ = self.qemu.kill();
         let _ = self.qemu.wait();
-        if std::env::var_os("LEFT4ME_KEEP_MACHINES").is_none() {
-            let _ = succeed(Command::new("rm").args(["-rf", "--one-file-system", "--"]).arg(&self.work));
-        }
+        remove(&self.work);
     }
 }
 
@@ -123,8 +128,10 @@ fn spawn(tree: &Path, image: &Path, work: &Path) -> Result<Child> {
         entries.into_iter().find(is_it).with_context(|| format!("no {prefix} in the root file system"))
     };
     let console = fs::File::create(work.join("console"))?;
-    let mut command = Command::new("qemu-system-x86_64");
+    let mut command = Command::new("setpriv");
     command
+        // However this process ends, the machine ends with it.
+        .args(["--pdeathsig=KILL", "qemu-system-x86_64"])
         // Without -cx16 this emulator corrupts the kernel's allocator, and it panics.
         .args(["-accel", "tcg", "-cpu", "qemu64,-cx16", "-m", "2048", "-smp", "2", "-nographic", "-nic", "none"])
         .arg("-kernel")
@@ -156,12 +163,24 @@ fn take(stream: &mut impl Read) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// What was asked of any agent, counted.
+static ASKED: AtomicU32 = AtomicU32::new(0);
+
+/// Asks, and waits for the answer to just this. What was asked while the machine booted is kept by qemu, and answered
+/// late to whoever is connected then.
 fn ask(agent: &mut UnixStream, script: &str) -> Result<Answer> {
+    let number = ASKED.fetch_add(1, Ordering::Relaxed).to_string();
+    put(agent, number.as_bytes())?;
     put(agent, script.as_bytes())?;
-    let code = String::from_utf8(take(agent)?)?.parse()?;
-    let stdout = String::from_utf8_lossy(&take(agent)?).into_owned();
-    let stderr = String::from_utf8_lossy(&take(agent)?).into_owned();
-    Ok(Answer { code, stdout, stderr })
+    loop {
+        let answered = take(agent)?;
+        let code = String::from_utf8(take(agent)?)?.parse()?;
+        let stdout = String::from_utf8_lossy(&take(agent)?).into_owned();
+        let stderr = String::from_utf8_lossy(&take(agent)?).into_owned();
+        if answered == number.as_bytes() {
+            return Ok(Answer { code, stdout, stderr });
+        }
+    }
 }
 
 /// The other end, inside.
@@ -170,13 +189,15 @@ pub(crate) fn agent() -> Result<()> {
     let mut port =
         fs::OpenOptions::new().read(true).write(true).open(&path).with_context(|| format!("can't open {path}"))?;
     loop {
+        let number = take(&mut port)?;
         let script = String::from_utf8_lossy(&take(&mut port)?).into_owned();
-        let output = Command::new("/bin/sh")
-            .args(["-c", &script])
+        let output = Command::new("timeout")
+            .args(["--kill-after=5", RUN_LIMIT_SECONDS, "/bin/sh", "-c", &script])
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .env_remove("INVOCATION_ID")
             .stdin(Stdio::null())
             .output()?;
+        put(&mut port, &number)?;
         put(&mut port, output.status.code().unwrap_or(-1).to_string().as_bytes())?;
         put(&mut port, &output.stdout)?;
         put(&mut port, &output.stderr)?;

@@ -71,9 +71,14 @@ pub(crate) const TESTS: &[Test] = &[
 /// Runs one test on a machine without instances.
 pub(crate) fn run(test: &Test, machine: &mut dyn Machine) -> Result<()> {
     let mut host = Host { machine };
-    let result = (test.run)(&mut host);
-    let cleared = host.clear();
-    result.and(cleared)
+    let result = (test.run)(&mut host).and_then(|()| host.clear());
+    result.map_err(|error| {
+        let journal = host
+            .machine
+            .run("journalctl -q --no-hostname -b -n 100 | grep -v ' sudo\\[' | tail -n 30")
+            .map_or_else(|e| e.to_string(), |a| a.stdout);
+        error.context(format!("the journal's last lines:\n{journal}and the failure"))
+    })
 }
 
 /// A machine with left4me on it.
@@ -127,8 +132,8 @@ impl Host<'_> {
 
     /// Waits until the game's log has a line.
     fn wait_for_line(&mut self, name: &str, line: &str) -> Result<()> {
-        let line = line.replace('\'', r"'\''");
-        let script = format!("journalctl -q -u left4me-server@{name} -o cat | grep -F '{line}'");
+        let script =
+            format!("journalctl -q -u left4me-server@{name} -o cat | grep -F -- '{}'", line.replace('\'', "'\\''"));
         self.machine.wait_until(&script, std::time::Duration::from_secs(30)).map(drop)
     }
 

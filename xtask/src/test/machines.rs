@@ -1,0 +1,74 @@
+//! The system tests, on a Debian 13 in a container and on one in a virtual machine.
+
+use anyhow::Result;
+
+use super::{Options, Stage};
+use crate::build::{cargo, programs_for_install, project, succeed};
+use crate::machine::{Container, Machine, Vm, install_left4me, install_tools, leftovers, remove_leftovers};
+use crate::summary::Summary;
+use crate::system::{self, Place, TESTS, Test};
+
+/// How many tests [`stages`] would run.
+pub(super) fn count(options: &Options) -> usize {
+    [Stage::Container, Stage::Vm].into_iter().map(|stage| chosen(options, stage).0.len()).sum()
+}
+
+/// The tests of a stage, and how many more `--vm` would add.
+fn chosen(options: &Options, stage: Stage) -> (Vec<&'static Test>, usize) {
+    let wanted = TESTS.iter().filter(|test| options.wants(stage) && test.name.contains(&options.filter));
+    if stage == Stage::Container {
+        return (wanted.filter(|test| test.place != Place::Vm).collect(), 0);
+    }
+    let in_vm = wanted.filter(|test| test.place != Place::Container);
+    let (now, later): (Vec<_>, Vec<_>) = in_vm.partition(|test| options.all_in_vm || test.always);
+    (now, later.len())
+}
+
+pub(super) fn stages(options: &Options, summary: &mut Summary) -> Result<()> {
+    let (in_container, _) = chosen(options, Stage::Container);
+    let (in_vm, left_out) = chosen(options, Stage::Vm);
+    summary.skip(left_out, "system tests in the virtual machine: `cargo xtask test --vm`");
+    if in_container.is_empty() && in_vm.is_empty() {
+        return Ok(());
+    }
+    install_tools(!in_vm.is_empty())?;
+    programs_for_install(&project().join("target/install"))?;
+    succeed(&mut cargo(&["build", "--quiet", "--release", "--package", "srcds-sim"]))?;
+    // Of runs that were killed.
+    remove_leftovers();
+    stage(summary, "in a container", &in_container, || Ok(Box::new(Container::boot()?)));
+    stage(summary, "in a virtual machine with Debian's kernel", &in_vm, || Ok(Box::new(Vm::boot()?)));
+    Ok(())
+}
+
+/// Runs tests on one machine; after a failure the next test gets another, whatever the failed one left.
+fn stage(summary: &mut Summary, place: &str, tests: &[&Test], boot: impl Fn() -> Result<Box<dyn Machine>>) {
+    if tests.is_empty() {
+        return;
+    }
+    println!("system tests {place}");
+    let mut machine = None;
+    for (position, test) in tests.iter().enumerate() {
+        if machine.is_none()
+            && !summary.test(&format!("Debian 13 boots {place}, and left4me installs"), || {
+                let mut booted = boot()?;
+                install_left4me(booted.as_mut())?;
+                machine = Some(booted);
+                Ok(())
+            })
+        {
+            summary.skip(tests.len() - position, format!("system tests {place}, which does not boot"));
+            break;
+        }
+        let Some(running) = &mut machine else { break };
+        if !summary.test(test.name, || system::run(test, running.as_mut())) {
+            machine = None;
+        }
+    }
+    drop(machine);
+    summary.test(&format!("the machine {place} leaves nothing on this one"), || {
+        let left = leftovers(Some(std::process::id()));
+        anyhow::ensure!(left.is_empty(), "left: {left:?}");
+        Ok(())
+    });
+}
