@@ -26,8 +26,8 @@ use super::state::{State, now};
 use super::{STARTED, lock, mounts};
 use crate::{Error, ErrorKind, Result};
 
-/// What is read of the game's output at once.
-const CHUNK: usize = 64 * 1024;
+/// What is read of the game's output at once: a quarter of a pipe, as there is a supervisor for every server.
+const CHUNK: usize = 16 * 1024;
 
 /// When writing the state is tried again, where it failed.
 const STATE_RETRY: Duration = Duration::from_secs(5);

@@ -14,15 +14,13 @@ use rustix::thread::{
 
 use crate::{Error, ErrorKind, Result};
 
-/// What PID 1 keeps through its exec, besides what the map gives it: mounting, and what overlayfs does in the mounter's
-/// name (copying up, whiteouts, the mode-000 `work/work` of the run before); the last to give all of it away.
+/// What PID 1 keeps through its exec, of all that the map gives it: mounting, what overlayfs does in the mounter's name
+/// (copying up; the mode-000 `work/work` of the run before needs DAC_OVERRIDE), and giving the rest away for good.
+/// Not MKNOD: a whiteout is a device that needs none since Linux 5.8.
 const KEPT: CapabilitySet = CapabilitySet::SYS_ADMIN
     .union(CapabilitySet::DAC_OVERRIDE)
-    .union(CapabilitySet::DAC_READ_SEARCH)
     .union(CapabilitySet::FOWNER)
-    .union(CapabilitySet::FSETID)
     .union(CapabilitySet::CHOWN)
-    .union(CapabilitySet::MKNOD)
     .union(CapabilitySet::SETPCAP);
 
 pub(super) fn enter(root: &OsStr, name: &OsStr) -> ExitCode {

@@ -21,6 +21,7 @@ pub(crate) const TESTS: &[crate::Test] = &[
     ("a_server_that_ignores_signals_is_killed", a_server_that_ignores_signals_is_killed),
     ("a_supervisor_that_is_stuck_is_killed", a_supervisor_that_is_stuck_is_killed),
     ("a_killed_supervisor_leaves_nothing", a_killed_supervisor_leaves_nothing),
+    ("a_start_waits_for_the_end_of_the_last_namespace", a_start_waits_for_the_end_of_the_last_namespace),
     ("a_shutdown_of_the_host_is_a_clean_stop", a_shutdown_of_the_host_is_a_clean_stop),
     ("children_end_with_the_server", children_end_with_the_server),
     ("orphans_are_reaped", orphans_are_reaped),
@@ -167,6 +168,27 @@ fn a_killed_supervisor_leaves_nothing(t: &TestHost) {
         assert_eq!((status.state, status.result.as_deref()), (InstanceState::Failed, Some("supervisor-lost")));
         assert_eq!(fs::read_dir(t.root.join("runtime/one/merged")).unwrap().count(), 0, "no mount is left");
     }
+}
+
+fn a_start_waits_for_the_end_of_the_last_namespace(t: &TestHost) {
+    t.game("exec sleep 1000");
+    t.start();
+    let state = fs::read_to_string(t.root.join("runtime/one/supervisor.json")).unwrap();
+    let old = t.supervisor();
+    t.stop();
+    // In the part of a supervisor that the kernel is still ending: it has let go of its lock, and is there.
+    let last = t.root.join("last");
+    let mut dying = Command::new("sh").args(["-c", "sleep 1; echo > \"$0\""]).arg(&last).spawn().unwrap();
+    let stat = |pid: u32| fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let start_time = stat(dying.id()).split(' ').nth(21).unwrap().to_owned();
+    let mut state: serde_json::Value = serde_json::from_str(&state).unwrap();
+    assert_eq!(state["pid"], old);
+    state["pid"] = dying.id().into();
+    state["start_time"] = start_time.parse::<u64>().unwrap().into();
+    fs::write(t.root.join("runtime/one/supervisor.json"), state.to_string()).unwrap();
+    t.start();
+    assert!(last.exists(), "it was waited for");
+    assert!(dying.wait().unwrap().success());
 }
 
 fn a_shutdown_of_the_host_is_a_clean_stop(t: &TestHost) {

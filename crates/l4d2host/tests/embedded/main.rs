@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use host::TestHost;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 type Test = (&'static str, fn(&TestHost));
 
@@ -105,7 +105,8 @@ fn run_one(name: &str, user: u32) -> Option<String> {
     let mut problem = run_limited(&mut command);
     for (pid, line) in host::processes_of(scratch.path()) {
         problem += &format!("left running: {pid} {line}\n");
-        host::kill(pid, Signal::KILL);
+        // It may be gone with the one before it.
+        let _ = kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), Signal::KILL);
     }
     // The test deleted its instance as its user; the runner may be root, and could remove anything.
     for left in ["instances", "runtime", "tmp"].map(|dir| scratch.path().join(dir)) {
