@@ -14,7 +14,6 @@ use names::InstanceName;
 use overlay::beneath::Dir;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, kill_process_group, wait};
 use rustix::stdio::{dup2_stderr, dup2_stdout};
 
@@ -204,15 +203,10 @@ impl Init {
         self.set("active", "running");
     }
 
-    /// The end: nothing runs any more, the mount goes, the last word is written.
+    /// The last word. The mount goes with the namespace, that is with this process.
     fn finish(&mut self, result: &str, active_state: &str, sub_state: &str) {
         self.state.result = result.to_owned();
         self.state.main_pid = None;
-        // The namespace would take the mount along, but its errors, too. EINVAL: it was never made.
-        match unmount(self.merged(), UnmountFlags::empty()) {
-            Ok(()) | Err(Errno::INVAL | Errno::NOENT) => {}
-            Err(errno) => self.console.note(&format!("can't unmount: {}", std::io::Error::from(errno))),
-        }
         self.set(active_state, sub_state);
     }
 
@@ -226,7 +220,7 @@ impl Init {
         command.arg("supervise-game").arg(self.merged());
         command.arg(self.root.join(mounts::LAUNCH));
         command.stdin(Stdio::from(channel)).stdout(Stdio::from(writer)).stderr(Stdio::from(stderr));
-        let mut child = command.spawn().map_err(|e| failed("start the game", e))?;
+        let child = command.spawn().map_err(|e| failed("start the game", e))?;
         // Holds our copies of the game's ends.
         drop(command);
         let mut why = String::new();
@@ -235,8 +229,6 @@ impl Init {
         if why.is_empty() {
             return Ok((Pid::from_child(&child), output));
         }
-        // It stands in merged, which is to be unmounted.
-        child.wait().map_err(|e| failed("wait for what should have been the game", e))?;
         Err(Error::new(ErrorKind::StartFailed, why.trim_end().to_owned()))
     }
 

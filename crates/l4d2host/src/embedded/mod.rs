@@ -101,6 +101,10 @@ impl Supervisor for Embedded {
 
     fn enable(&self, name: &InstanceName) -> Result<()> {
         let root = self.open()?;
+        if State::read(&root, name).is_some_and(|state| state.is_final()) {
+            // It has said its last word, but may not have let go of the lock yet.
+            wait_for_the_last(&root, name)?;
+        }
         if is_held(&root, name)? {
             return Err(Error::new(ErrorKind::InstanceRunning, format!("instance {name} runs already")));
         }

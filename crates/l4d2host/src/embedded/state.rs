@@ -95,14 +95,19 @@ impl State {
         }
     }
 
+    /// The supervisor's last word.
+    pub(super) fn is_final(&self) -> bool {
+        ["failed", "inactive"].contains(&self.active_state.as_str())
+    }
+
     /// What to make of the file when nobody holds the lock: a final state stands; any other means that the supervisor
     /// died, or that the host was started anew.
     pub(super) fn ended(self) -> Self {
-        let (active, result) = match self.active_state.as_str() {
-            "failed" | "inactive" => return self,
-            _ if self.boot_id == boot_id() => ("failed", "supervisor-lost"),
-            _ => ("inactive", "success"),
-        };
+        if self.is_final() {
+            return self;
+        }
+        let lost = self.boot_id == boot_id();
+        let (active, result) = if lost { ("failed", "supervisor-lost") } else { ("inactive", "success") };
         let sub_state = if active == "failed" { "failed" } else { "dead" };
         let (active_state, sub_state, result) = (active.to_owned(), sub_state.to_owned(), result.to_owned());
         Self { active_state, sub_state, result, main_pid: None, ..self }

@@ -14,6 +14,7 @@ pub(crate) const TESTS: &[crate::Test] = &[
     ("starts_and_stops", starts_and_stops),
     ("one_supervisor_an_instance", one_supervisor_an_instance),
     ("a_crash_is_restarted_from_what_was_started", a_crash_is_restarted_from_what_was_started),
+    ("a_start_right_after_the_end", a_start_right_after_the_end),
     ("a_clean_exit_is_not_restarted", a_clean_exit_is_not_restarted),
     ("a_crash_loop_ends_in_failed_and_can_be_started_again", a_crash_loop_ends_in_failed_and_can_be_started_again),
     ("a_stop_between_two_runs", a_stop_between_two_runs),
@@ -80,6 +81,15 @@ fn a_crash_is_restarted_from_what_was_started(t: &TestHost) {
     t.stop();
     t.start();
     t.wait_for("port 27016", 1);
+}
+
+fn a_start_right_after_the_end(t: &TestHost) {
+    t.game("exit 0");
+    t.start();
+    for _ in 0..50 {
+        while t.host.start(&t.one).unwrap().already_running {}
+    }
+    t.wait_for("left4me: ended", 51);
 }
 
 fn a_clean_exit_is_not_restarted(t: &TestHost) {
