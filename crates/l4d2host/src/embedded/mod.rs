@@ -5,8 +5,8 @@
 //! way, the kernel ends everything in the namespace and the mount goes with it: nothing is left to clean up.
 //!
 //! A start is three re-executions of this program, as namespaces and capabilities want a fresh process each:
-//! `supervise` (enters the namespaces: [`namespaces`]), `supervise-init` (PID 1: [`init`]) and `supervise-game` (drops
-//! every privilege and becomes the game: [`game`]). [`run_if_called`] tells them apart, before anything else in `main`.
+//! `supervise` (enters the namespaces: `namespaces`), `supervise-init` (PID 1: `init`) and `supervise-game` (drops
+//! every privilege and becomes the game: `game`). [`run_if_called`] tells them apart, before anything else in `main`.
 
 mod console;
 mod game;
