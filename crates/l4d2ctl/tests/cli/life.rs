@@ -19,6 +19,7 @@ fn a_server_s_whole_life() {
     );
     assert_eq!(sandbox.ok(&["start", "a"]), "instance a started\n");
     assert_eq!(sandbox.state("a"), "running");
+    sandbox.wait("it is up", |s| s.ok(&["logs", "a", "--no-follow"]).contains("motd: "));
     let log = sandbox.ok(&["logs", "a", "--no-follow"]);
     assert!(log.contains("motd: mods\n") && log.contains("hostname: own\n"), "{log}");
     let cfg = fs::read_to_string(sandbox.root().join("runtime/a/upper/left4dead2/cfg/server.cfg")).unwrap();
