@@ -6,23 +6,31 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use super::leftovers::{directory, new_name, remove};
 use crate::build::succeed;
 
 /// What a machine needs: to boot, to be tested, and (the kernel) to be a virtual machine.
 const PACKAGES: &str =
     "systemd,systemd-sysv,dbus,sudo,procps,util-linux,libpam-systemd,linux-image-cloud-amd64,kmod,udev";
 
+/// What waits for hardware that is not there, or takes the line that a virtual machine's console is.
+const MASKED: &[&str] = &[
+    "serial-getty@ttyS0.service",
+    "systemd-networkd-wait-online.service",
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+];
+
 /// The tree, made if it is not there.
 pub(super) fn cached() -> Result<PathBuf> {
-    let machines = super::leftovers::directory();
-    // Another list is another tree.
-    let tree = machines.join(format!("trixie-{:08x}", hash(PACKAGES)));
+    // Other lists are another tree.
+    let tree = directory().join(format!("trixie-{:08x}", hash(&format!("{PACKAGES} {MASKED:?}"))));
     if tree.is_dir() {
         return Ok(tree);
     }
-    fs::create_dir_all(&machines)?;
-    let temporary = machines.join("making");
-    succeed(Command::new("rm").args(["-rf", "--"]).arg(&temporary))?;
+    fs::create_dir_all(directory())?;
+    // Named as machines are: what a killed run leaves is removed by the next.
+    let temporary = directory().join(new_name());
     println!("making a Debian 13 root file system (once)");
     succeed(
         Command::new("mmdebstrap")
@@ -30,17 +38,14 @@ pub(super) fn cached() -> Result<PathBuf> {
             .arg(&temporary)
             .arg(mirror()?),
     )?;
-    // What waits for hardware that is not there, or takes the line that answers come by.
-    for unit in [
-        "serial-getty@ttyS0.service",
-        "systemd-networkd-wait-online.service",
-        "apt-daily.timer",
-        "apt-daily-upgrade.timer",
-    ] {
-        let link = temporary.join("etc/systemd/system").join(unit);
-        std::os::unix::fs::symlink("/dev/null", link)?;
+    for unit in MASKED {
+        std::os::unix::fs::symlink("/dev/null", temporary.join("etc/systemd/system").join(unit))?;
     }
-    fs::rename(&temporary, &tree)?;
+    match fs::rename(&temporary, &tree) {
+        // Another run was faster.
+        Err(_) if tree.is_dir() => remove(&temporary),
+        renamed => renamed?,
+    }
     Ok(tree)
 }
 
@@ -82,7 +87,7 @@ pub(crate) fn install_tools(virtual_machine: bool) -> Result<()> {
     let mut wanted = vec![("mmdebstrap", "/usr/bin/mmdebstrap"), ("systemd-container", "/usr/bin/systemd-nspawn")];
     if virtual_machine {
         wanted.push(("qemu-system-x86", "/usr/bin/qemu-system-x86_64"));
-        wanted.push(("qemu-utils", "/usr/bin/qemu-img"));
+        wanted.push(("e2fsprogs", "/usr/sbin/mke2fs"));
     }
     let missing: Vec<&str> =
         wanted.iter().filter(|(_, path)| !Path::new(path).exists()).map(|(name, _)| *name).collect();

@@ -20,6 +20,7 @@ use crate::build::succeed;
 /// Emulated, a boot takes half a minute.
 const BOOT_LIMIT: Duration = Duration::from_secs(300);
 
+const IMAGE: &str = "vm.img";
 const PORT: &str = "org.left4me.agent";
 
 const AGENT_UNIT: &str = "[Unit]\nDescription=left4me test agent\n[Service]\nExecStart=@BIN@/xtask vm-agent\nRestart=always\n\
@@ -40,11 +41,11 @@ impl Vm {
         fs::create_dir_all(&wants)?;
         std::os::unix::fs::symlink("/etc/systemd/system/left4me-agent.service", wants.join("left4me-agent.service"))?;
         fs::write(tree.join("etc/fstab"), "/dev/vda / ext4 defaults 0 1\n")?;
-        let image = work.join("vm.img");
+        let image = work.join(IMAGE);
         // Sparse: room for what the tests write.
         fs::File::create(&image)?.set_len(3 << 30)?;
         succeed(Command::new("mke2fs").args(["-q", "-F", "-t", "ext4", "-d"]).arg(&tree).arg(&image))?;
-        let qemu = spawn(&tree, &image, &work)?;
+        let qemu = spawn(&work)?;
         let mut vm = Self { work, qemu, agent: None };
         vm.connect()?;
         wait_for_boot(&mut vm, BOOT_LIMIT)?;
@@ -72,11 +73,6 @@ impl Vm {
         }
         bail!("the virtual machine did not come up; see {}", self.work.join("console").display())
     }
-
-    fn monitor(&self, command: &str) -> Result<()> {
-        let mut monitor = UnixStream::connect(self.work.join("monitor"))?;
-        Ok(monitor.write_all(format!("{command}\n").as_bytes())?)
-    }
 }
 
 impl Machine for Vm {
@@ -92,10 +88,13 @@ impl Machine for Vm {
     }
 
     fn cut_power(&mut self) -> Result<()> {
-        let before = self.ok("cat /proc/sys/kernel/random/boot_id")?;
-        // What the guest had not written is lost; what it had written, qemu keeps.
-        self.monitor("system_reset")?;
-        self.wait_for_other_boot(&before)
+        // What the guest had not written is lost; what it had written, this machine's kernel keeps.
+        self.agent = None;
+        self.qemu.kill()?;
+        self.qemu.wait()?;
+        self.qemu = spawn(&self.work)?;
+        self.connect()?;
+        wait_for_boot(self, BOOT_LIMIT)
     }
 }
 
@@ -121,13 +120,13 @@ impl Drop for Vm {
     }
 }
 
-fn spawn(tree: &Path, image: &Path, work: &Path) -> Result<Child> {
+fn spawn(work: &Path) -> Result<Child> {
     let boot = |prefix: &str| -> Result<PathBuf> {
-        let entries = fs::read_dir(tree.join("boot"))?.flatten().map(|entry| entry.path());
+        let entries = fs::read_dir(work.join("rootfs/boot"))?.flatten().map(|entry| entry.path());
         let is_it = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix));
         entries.into_iter().find(is_it).with_context(|| format!("no {prefix} in the root file system"))
     };
-    let console = fs::File::create(work.join("console"))?;
+    let console = fs::OpenOptions::new().append(true).create(true).open(work.join("console"))?;
     let mut command = Command::new("setpriv");
     command
         // However this process ends, the machine ends with it.
@@ -139,9 +138,8 @@ fn spawn(tree: &Path, image: &Path, work: &Path) -> Result<Child> {
         .arg("-initrd")
         .arg(boot("initrd.img-")?)
         .args(["-append", "root=/dev/vda rw console=ttyS0 quiet panic=-1"])
-        .args(["-drive", &format!("file={},if=virtio,format=raw,cache=writeback", image.display())])
-        .args(["-serial", "stdio", "-device", "virtio-serial"])
-        .args(["-monitor", &format!("unix:{},server,nowait", work.join("monitor").display())])
+        .args(["-drive", &format!("file={},if=virtio,format=raw,cache=writeback", work.join(IMAGE).display())])
+        .args(["-monitor", "none", "-serial", "stdio", "-device", "virtio-serial"])
         .args(["-chardev", &format!("socket,id=agent,path={},server=on,wait=off", work.join("agent").display())])
         .args(["-device", &format!("virtserialport,chardev=agent,name={PORT}")])
         .stdin(Stdio::null())

@@ -66,6 +66,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("a linked ~/.steam or merged is no way into the sandbox", Both, false, attack::linked_binds),
     test("memory and tasks are limited", Vm, true, limits::memory_and_tasks),
     test("a power cut leaves nothing half", Vm, false, limits::power_cut),
+    test("what a power cut left mounted is reset and deleted", Vm, false, limits::power_cut_inactive),
 ];
 
 /// Runs one test on a machine without instances.
