@@ -39,6 +39,8 @@ impl Host {
         for left in ["new", "staged", "upper", "work"] {
             tmp.remove(format!("{name}.{left}"))?;
         }
+        // What was put aside would come back after a power cut, to nobody's use.
+        tmp.sync()?;
         Ok(exists)
     }
 
@@ -65,7 +67,7 @@ impl Host {
             tmp.sync()?;
             tmp.remove(&aside)?;
         }
-        Ok(())
+        Ok(tmp.sync()?)
     }
 }
 

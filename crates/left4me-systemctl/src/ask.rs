@@ -42,6 +42,7 @@ fn enable(units: &[String]) -> Result<(), Failure> {
     let missing: Vec<String> = units.iter().filter(|unit| !is_linked(unit)).cloned().collect();
     if !missing.is_empty() {
         check(systemctl::run(&["enable", "--quiet", "--no-reload"], &missing, nothing)?.0)?;
+        sync_links()?;
     }
     check(systemctl::run(&["start"], units, is_reload_advice)?.0)
 }
@@ -54,7 +55,9 @@ fn disable(names: &[InstanceName], units: &[String]) -> Result<(), Failure> {
     let unlinked = if linked.is_empty() {
         Ok(())
     } else {
-        systemctl::run(&["disable", "--quiet", "--no-reload"], &linked, nothing).and_then(|(status, _)| check(status))
+        systemctl::run(&["disable", "--quiet", "--no-reload"], &linked, nothing)
+            .and_then(|(status, _)| check(status))
+            .and_then(|()| sync_links())
     };
     let unmounted = umount_inactive(names, units);
     stopped.and(unlinked).and(unmounted)
@@ -63,6 +66,14 @@ fn disable(names: &[InstanceName], units: &[String]) -> Result<(), Failure> {
 /// Prints the state of all units in one call, times as seconds since 1970.
 fn show(units: &[String]) -> Result<(), Failure> {
     check(systemctl::run(&["show", "--timestamp=unix", PROPERTIES], units, nothing)?.0)
+}
+
+/// systemctl does not put the links on disk: after a power cut a server that was enabled would stay down, or one that was
+/// disabled would come back.
+fn sync_links() -> Result<(), Failure> {
+    std::fs::File::open(WANTS)
+        .and_then(|links| links.sync_all())
+        .map_err(|error| Failure::new(format!("can't put {WANTS} on disk: {error}")))
 }
 
 fn is_linked(unit: &str) -> bool {

@@ -38,10 +38,8 @@ pub(super) fn power_cut(host: &mut Host) -> Result<()> {
     host.l4_ok("start a")?;
     host.wait_for_line("a", "Server is hibernating")?;
     host.machine.cut_power()?;
-    // The link that enables the unit is systemd's, which does not wait until it is on disk: it may be there or not. What
-    // is ours is, whole.
-    host.l4_ok("start a")?;
-    host.expect_state("a", "running")?;
+    // The link that enables the unit is on disk, as is what was staged.
+    host.machine.wait_until("systemctl is-active -q left4me-server@a", MINUTES)?;
     let cfg = host.ok("cat /var/lib/left4me/runtime/a/upper/left4dead2/cfg/server.cfg")?;
     ensure!(cfg.contains("Kept") && cfg.contains("rcon_password"), "what was staged is damaged: {cfg}");
     // With work/work left by the cut, and the unit running or not: both must go.
@@ -54,8 +52,9 @@ pub(super) fn power_cut(host: &mut Host) -> Result<()> {
     host.machine.cut_power()?;
     let left = host.ok("ls -A /var/lib/left4me/instances /var/lib/left4me/runtime | grep -v : | grep . || true")?;
     ensure!(left.is_empty(), "delete was not on disk: {left}");
-    // What it had put aside may be there again, and the next command takes it away.
-    host.l4_ok("delete a").map(drop)
+    let aside = host.ok("ls -A /var/lib/left4me/tmp")?;
+    ensure!(aside.is_empty(), "what was put aside came back: {aside}");
+    Ok(())
 }
 
 /// The kernel's own directory below `work` is root's, mode 000, and stays when nothing comes to unmount.
