@@ -19,13 +19,18 @@ impl Problem {
         Self::Error(l4d2host::Error::new(kind, message))
     }
 
-    /// clap's own error, without its picture.
+    /// clap's own error: its first paragraph, which may name what is missing on lines of its own, and its advice.
     pub(crate) fn usage(error: &clap::Error) -> Self {
         let text = error.to_string();
-        let message = text.trim_start_matches("error: ").lines().next().unwrap_or_default().to_owned();
-        let usage = text.lines().find_map(|line| line.strip_prefix("Usage: "));
-        let hint = usage.map_or("`l4d2ctl --help`".to_owned(), |usage| format!("usage: {usage}"));
-        Self::Error(l4d2host::Error::new(ErrorKind::Usage, message).hint(hint))
+        let paragraph = text.lines().map(str::trim).take_while(|line| !line.is_empty());
+        let message = paragraph.collect::<Vec<_>>().join(" ");
+        let after = |label: &str| text.lines().find_map(|line| line.trim_start().strip_prefix(label));
+        let hint = match (after("tip: "), after("Usage: ")) {
+            (Some(tip), _) => tip.to_owned(),
+            (None, Some(usage)) => format!("usage: {usage}"),
+            (None, None) => "`l4d2ctl --help`".to_owned(),
+        };
+        Self::Error(l4d2host::Error::new(ErrorKind::Usage, message.trim_start_matches("error: ")).hint(hint))
     }
 
     /// Writing to stdout failed.
@@ -48,7 +53,7 @@ impl Problem {
         let Self::Error(error) = self else { return String::new() };
         let mut text = format!("error: {error}\n");
         for cause in causes(error) {
-            text.push_str(&format!("  because: {}\n", cause.replace('\n', "\n    ")));
+            text.push_str(&format!("  caused by: {}\n", cause.replace('\n', "\n    ")));
         }
         if let Some(hint) = error.hint_text() {
             text.push_str(&format!("hint: {hint}\n"));

@@ -20,7 +20,8 @@ pub(crate) fn harmless(bytes: &[u8], lines: bool) -> String {
 
 /// Characters that reorder what stands around them, or are not seen at all.
 fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// How long ago, as one number and a unit.
@@ -70,6 +71,7 @@ mod tests {
         let text = harmless(hostile, false);
         assert!(text.chars().all(|c| c == '\t' || (!c.is_control() && !is_invisible(c))), "{text:?}");
         assert!(text.contains("\\u{1b}[31mred") && text.contains("\\xff") && text.contains("a\tb"), "{text}");
+        assert_eq!(harmless("a\u{61c}b\u{e0041}".as_bytes(), false), "a\\u{61c}b\\u{e0041}");
         assert_eq!(harmless("schön 名前".as_bytes(), false), "schön 名前");
         assert_eq!(harmless(b"a\nb", true), "a\nb");
     }

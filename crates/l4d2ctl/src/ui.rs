@@ -66,8 +66,12 @@ pub(crate) fn write_stdout(text: &str) -> Result<(), Problem> {
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Problem::output)
 }
 
-/// Whether colours and moving pictures are wanted on stdout.
-pub(crate) fn is_fancy(stream: &impl IsTerminal) -> bool {
-    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    stream.is_terminal() && !set("NO_COLOR") && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
+/// Whether a stream is a terminal that obeys escape sequences, so that a line on it can be drawn again.
+pub(crate) fn can_draw(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
+}
+
+/// Whether colours are wanted on a stream.
+pub(crate) fn wants_colour(stream: &impl IsTerminal) -> bool {
+    can_draw(stream) && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

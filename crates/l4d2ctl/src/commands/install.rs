@@ -1,6 +1,5 @@
 //! `l4d2ctl install`.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -9,7 +8,8 @@ use serde_json::json;
 
 use super::open_host;
 use crate::problem::Problem;
-use crate::ui::{Ui, is_fancy, write_stdout};
+use crate::text::harmless;
+use crate::ui::{Ui, can_draw, write_stdout};
 
 /// Install the game with SteamCMD, or bring it up to date
 ///
@@ -55,7 +55,7 @@ pub(crate) struct Reporter {
 
 impl Reporter {
     pub(crate) fn new(ui: Ui) -> Self {
-        let wanted = !ui.is_json() && std::io::stderr().is_terminal() && is_fancy(&std::io::stderr());
+        let wanted = !ui.is_json() && can_draw(&std::io::stderr());
         Self { ui, bar: wanted.then(bar), last: String::new() }
     }
 
@@ -66,14 +66,26 @@ impl Reporter {
             return;
         }
         match (progress, &self.bar) {
-            (Progress::Step { step }, Some(bar)) => bar.println(format!("Step: {step}")),
+            (Progress::Step { step }, Some(bar)) => print_above(bar, &format!("Step: {step}")),
             (Progress::Step { step }, None) => self.ui.note(&format!("Step: {step}")),
-            (Progress::Warning { warning }, Some(bar)) => bar.println(format!("warning: {warning}")),
+            (Progress::Warning { warning }, Some(bar)) => print_above(bar, &format!("warning: {warning}")),
             (Progress::Warning { warning }, None) => self.ui.note(&format!("warning: {warning}")),
             (Progress::Update { pass, phase, done, total }, Some(bar)) => {
-                bar.set_length(*total);
-                bar.set_position(*done);
-                bar.set_message(format!("{pass}: {phase}"));
+                let line = format!("{pass}: {phase}");
+                if line != self.last {
+                    // Each phase has a speed of its own.
+                    bar.reset();
+                    bar.set_message(harmless(line.as_bytes(), false));
+                    self.last = line;
+                }
+                if bar.length() != Some(*total) {
+                    bar.set_style(style(*total));
+                }
+                // At once, or a picture is drawn of the new length with the old position.
+                bar.update(|state| {
+                    state.set_pos(*done);
+                    state.set_len(*total);
+                });
             }
             (Progress::Update { pass, phase, .. }, None) => {
                 let line = format!("Step: {pass}: {phase}");
@@ -92,8 +104,17 @@ impl Reporter {
     }
 }
 
+fn print_above(bar: &ProgressBar, text: &str) {
+    bar.println(harmless(text.as_bytes(), true));
+}
+
 fn bar() -> ProgressBar {
-    let template = "{msg:30} {wide_bar} {percent:>3}%  {bytes}/{total_bytes}  {bytes_per_sec}";
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(0).with_style(style)
+    ProgressBar::new(0).with_style(style(0))
+}
+
+/// What is drawn for a total: nothing but the words as long as there is none, which would count as reached.
+fn style(total: u64) -> ProgressStyle {
+    let known = "{msg:30} {wide_bar} {percent:>3}%  {bytes}/{total_bytes}  {bytes_per_sec}";
+    let template = if total == 0 { "{msg}" } else { known };
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

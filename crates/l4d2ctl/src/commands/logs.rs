@@ -1,5 +1,6 @@
 //! `l4d2ctl logs`.
 
+use std::borrow::Cow;
 use std::io::{BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::UNIX_EPOCH;
@@ -16,9 +17,12 @@ use crate::ui::Ui;
 /// Show an instance's log: the last lines, then what comes
 ///
 /// On a terminal, control characters in what the game prints are shown as
-/// escapes; into a pipe everything goes as it came. With --json each line is
-/// one object: time (microseconds since 1970), priority (syslog's, 0 to 7),
-/// cursor (for --after-cursor) and message.
+/// escapes; into a pipe everything goes as it came. Ctrl-C ends it, and so does
+/// a reader that goes.
+///
+/// With --json each line is one object: time (microseconds since 1970),
+/// priority (syslog's, 0 to 7), cursor (for --after-cursor), message, and
+/// lossy: the message was not UTF-8, and U+FFFD stands for what was not.
 ///
 /// Example: l4d2ctl logs friday --lines 20 --no-follow
 #[derive(Debug, clap::Args)]
@@ -53,7 +57,8 @@ pub(crate) fn run(
     if options.follow {
         std::thread::spawn(end_with_the_reader);
     }
-    // A follower is to see each line when it comes; whoever reads to the end does not mind blocks.
+    // A follower is to see each line when it comes; whoever reads to the end does not mind blocks. (A thread that flushes
+    // for the follower was tried: handing over costs what the calls do.)
     let mut out = BufWriter::with_capacity(64 * 1024, stdout.lock());
     for entry in entries {
         let entry = entry?;
@@ -85,10 +90,14 @@ fn end_with_the_reader() {
 
 fn object(entry: &LogEntry) -> serde_json::Value {
     let micros = entry.time.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map(|time| time.as_micros());
+    let message = String::from_utf8_lossy(&entry.message);
+    // Owned only where something had to be replaced.
+    let lossy = matches!(message, Cow::Owned(_));
     json!({
         "time": micros.and_then(|micros| u64::try_from(micros).ok()),
         "priority": entry.priority,
         "cursor": entry.cursor,
-        "message": String::from_utf8_lossy(&entry.message),
+        "message": message,
+        "lossy": lossy,
     })
 }

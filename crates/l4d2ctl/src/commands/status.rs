@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{open_host, parse_name, suggest};
 use crate::problem::Problem;
 use crate::text;
-use crate::ui::{Ui, is_fancy};
+use crate::ui::{Ui, wants_colour};
 
 /// Show instances: all in a table, or named ones with every detail
 ///
@@ -66,16 +66,16 @@ fn table(statuses: &[InstanceStatus], now: u64) -> String {
         let padded: Vec<String> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         padded.join("  ").trim_end().to_owned() + "\n"
     };
-    let fancy = is_fancy(&std::io::stdout());
+    let coloured = wants_colour(&std::io::stdout());
     let headings = line(&HEADINGS.map(str::to_owned));
-    let lines = statuses.iter().zip(&rows).map(|(status, row)| paint(&line(row), status.state, fancy));
+    let lines = statuses.iter().zip(&rows).map(|(status, row)| paint(&line(row), status.state, coloured));
     [headings].into_iter().chain(lines).collect()
 }
 
 fn row(status: &InstanceStatus, now: u64) -> [String; 6] {
     let note = match (&status.problem, status.pending) {
         (Some(problem), _) => text::harmless(problem.as_bytes(), false),
-        (None, true) => "pending: the spec was changed since the last start".to_owned(),
+        (None, true) => "pending: spec changed".to_owned(),
         (None, false) => String::new(),
     };
     [
@@ -89,14 +89,14 @@ fn row(status: &InstanceStatus, now: u64) -> [String; 6] {
 }
 
 /// The state's own word in its colour; the word alone says as much.
-fn paint(line: &str, state: InstanceState, fancy: bool) -> String {
+fn paint(line: &str, state: InstanceState, coloured: bool) -> String {
     let colour = match state {
         InstanceState::Running => anstyle::AnsiColor::Green,
         InstanceState::Starting | InstanceState::Stopping => anstyle::AnsiColor::Yellow,
         InstanceState::Failed | InstanceState::CrashLooping => anstyle::AnsiColor::Red,
         InstanceState::Stopped | InstanceState::Unknown => return line.to_owned(),
     };
-    if !fancy {
+    if !coloured {
         return line.to_owned();
     }
     let style = colour.on_default();

@@ -1,7 +1,7 @@
 //! Roots and instances whose files are not as they should be.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use crate::{Sandbox, port};
 
@@ -97,7 +97,7 @@ fn a_revision_guards_changes() {
 
 #[test]
 fn a_full_disk_leaves_the_old_instance() {
-    if !fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0) {
+    if !is_root() {
         // Without root a small file system can't be mounted; as root this same test runs.
         return;
     }
@@ -113,4 +113,75 @@ fn a_full_disk_leaves_the_old_instance() {
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.stderr.contains("root/tmp/a.new") && ran.stderr.contains("No space left"), "{ran:?}");
     assert_eq!(sandbox.ok(&["status", "a", "--json"]), before);
+}
+
+/// Root's tests are in a mount namespace of their own, so that nothing stays mounted whatever happens.
+#[test]
+fn a_read_only_disk_is_named_and_leaves_everything() {
+    if !is_root() {
+        // Without root nothing can be mounted; as root this same test runs.
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.make("a", &format!("port: {}\n", port()));
+    sandbox.write("spec.yaml", &format!("port: {}\n", port()));
+    let before = sandbox.tree();
+    let own = env!("CARGO_BIN_EXE_l4d2ctl");
+    for command in ["initialize a -f spec.yaml", "initialize b -f spec.yaml", "reset a", "delete a"] {
+        let script = format!("mount --bind root root && mount -o remount,ro,bind root && exec '{own}' {command}");
+        let mut unshare = std::process::Command::new("unshare");
+        unshare.args(["--mount", "sh", "-c", &script]).current_dir(sandbox.dir.path()).env_clear();
+        unshare.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", sandbox.home());
+        unshare.env("LEFT4ME_ROOT", sandbox.root()).env("LEFT4ME_SUPERVISOR", "embedded");
+        let ran = crate::Ran::of(&unshare.output().unwrap());
+        assert_eq!(ran.code, 1, "{command}: {ran:?}");
+        assert!(
+            ran.stderr.starts_with("error: ") && ran.stderr.contains("Read-only file system"),
+            "{command}: {ran:?}"
+        );
+        assert_eq!(sandbox.tree(), before, "{command}");
+    }
+    assert!(sandbox.ok(&["status"]).contains('a'));
+}
+
+#[test]
+fn root_becomes_the_owner_and_others_are_told_who_that_is() {
+    if !is_root() {
+        // Only root can be somebody else; as root this same test runs.
+        return;
+    }
+    let sandbox = Sandbox::new();
+    // Somebody else has to be able to get there; /tmp is where everybody can.
+    let public = tempfile::tempdir().unwrap();
+    std::os::unix::fs::chown(public.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+    let environment = [("LEFT4ME_ROOT", public.path().to_str().unwrap())];
+    sandbox.write("spec.yaml", &format!("port: {}\n", port()));
+    // The spec is root's own, and readable for root alone.
+    fs::set_permissions(sandbox.dir.path().join("spec.yaml"), fs::Permissions::from_mode(0o600)).unwrap();
+    let ran = sandbox.run_with(&["initialize", "a", "-f", "spec.yaml"], &environment);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    for path in ["instances/a/spec.yaml", "runtime/a/upper", "locks/a.lock"] {
+        assert_eq!(fs::symlink_metadata(public.path().join(path)).unwrap().uid(), NOBODY, "{path}");
+    }
+
+    // A root directory of root's, and somebody else.
+    std::os::unix::fs::chown(public.path(), Some(0), Some(0)).unwrap();
+    fs::set_permissions(public.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let program = tempfile::tempdir().unwrap();
+    fs::set_permissions(program.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::copy(env!("CARGO_BIN_EXE_l4d2ctl"), program.path().join("l4d2ctl")).unwrap();
+    let mut other = std::process::Command::new("setpriv");
+    other.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program.path().join("l4d2ctl"));
+    other.args(["status", "--json"]).env_clear().env("LEFT4ME_SUPERVISOR", "embedded").envs(environment);
+    let ran = crate::Ran::of(&other.current_dir("/").output().unwrap());
+    let error: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((ran.code, &error["error"]["kind"]), (1, &"permission-denied".into()), "{ran:?}");
+    assert_eq!(error["error"]["hint"], "sudo -u root l4d2ctl …");
+}
+
+/// Debian's user for nothing.
+const NOBODY: u32 = 65534;
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }

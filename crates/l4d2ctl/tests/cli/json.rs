@@ -62,6 +62,7 @@ fn errors_are_documents_with_a_kind() {
         (&["start", "nobody"][..], "not-found", 1),
         (&["start", "Nobody"], "usage", 2),
         (&["start"], "usage", 2),
+        (&["statsu"], "usage", 2),
         (&["initialize", "a", "-f", "bad.yaml"], "invalid-spec", 1),
         (&["initialize", "a", "-f", "gone.yaml"], "overlay-missing", 1),
         (&["install"], "steamcmd-missing", 1),
@@ -71,6 +72,32 @@ fn errors_are_documents_with_a_kind() {
         assert_eq!(keys(&error), ["error"]);
         assert_eq!(keys(&error["error"]), ["hint", "kind", "message"]);
     }
+}
+
+#[test]
+fn usage_errors_name_what_is_wrong() {
+    let sandbox = Sandbox::new();
+    let error = |args: &[&str]| document(&sandbox, args).0["error"].clone();
+    let missing = error(&["start"]);
+    assert_eq!(missing["message"], "the following required arguments were not provided: <NAME>");
+    assert_eq!(missing["hint"], "usage: l4d2ctl start --json <NAME>");
+    assert_eq!(error(&["demo", "--kepe"])["hint"], "a similar argument exists: '--keep'");
+}
+
+#[test]
+fn log_lines_say_what_was_lost() {
+    let sandbox = Sandbox::with_game();
+    sandbox.make("a", &format!("port: {}\nconfig: [sim_hostile_output 1]\n", port()));
+    sandbox.ok(&["start", "a"]);
+    sandbox.wait("it printed", |s| s.run(&["logs", "a", "--no-follow"]).stdout.contains("reversed"));
+    let log = sandbox.ok(&["logs", "a", "--no-follow", "--json"]);
+    let entries: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(keys(&entries[0]), ["cursor", "lossy", "message", "priority", "time"]);
+    for entry in &entries {
+        let replaced = entry["message"].as_str().unwrap().contains('\u{fffd}');
+        assert_eq!(entry["lossy"], json!(replaced), "{entry}");
+    }
+    assert!(entries.iter().any(|entry| entry["lossy"] == true));
 }
 
 #[test]
@@ -90,9 +117,7 @@ fn install_streams_events() {
 #[test]
 fn the_documented_kinds_are_the_kinds() {
     let guide = include_str!("../../../../docs/operating.md");
-    let documented: Vec<&str> =
-        guide.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |").map(|(kind, _)| kind)).collect();
-    for kind in l4d2host::ErrorKind::ALL {
-        assert!(documented.contains(&kind.as_str()), "docs/operating.md does not explain {}", kind.as_str());
-    }
+    let (_, kinds) = guide.split_once("| kind | meaning |\n| --- | --- |\n").unwrap();
+    let rows = kinds.lines().map_while(|line| line.strip_prefix("| `")?.split_once("` |").map(|(kind, _)| kind));
+    assert_eq!(rows.collect::<Vec<_>>(), l4d2host::ErrorKind::ALL.map(l4d2host::ErrorKind::as_str));
 }

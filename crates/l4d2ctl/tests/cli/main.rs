@@ -5,6 +5,7 @@ mod demo;
 mod files;
 mod json;
 mod life;
+mod printed;
 mod specs;
 mod steam;
 

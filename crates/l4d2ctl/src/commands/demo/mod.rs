@@ -1,10 +1,11 @@
 //! `l4d2ctl demo`: the whole life of two servers, with a simulated game.
 
+mod kept;
 mod query;
 
 use std::fs;
 use std::net::UdpSocket;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -37,6 +38,9 @@ pub(crate) struct Args {
 
 const DIR: &str = "left4me-demo";
 
+/// The simulated SteamCMD, below the demo's directory.
+const STEAMCMD: &str = "bin/steamcmd.sh";
+
 /// The two servers: name and example spec.
 const SERVERS: [(&str, &str); 2] = [
     ("friday", include_str!("../../../../../examples/friday.yaml")),
@@ -54,7 +58,7 @@ pub(crate) fn run(ui: &Ui, Args { keep }: Args) -> Result<ExitCode, Problem> {
     let demo = Demo::new(*ui, keep)?;
     let done = demo.play();
     if keep && done.is_ok() {
-        demo.how_to_go_on()?;
+        kept::how_to_go_on(&demo)?;
         return Ok(ExitCode::SUCCESS);
     }
     // Also after a failure or Ctrl-C; the first error is the one to tell.
@@ -78,16 +82,14 @@ impl Demo {
         } else {
             std::env::temp_dir().join(format!("{DIR}-{}", std::process::id()))
         };
-        if dir.exists() {
-            let error = Error::new(ErrorKind::Usage, format!("{} is there already", dir.display()));
-            return Err(error.hint("remove it, or run the demo elsewhere").into());
-        }
-        let host = Host::embedded(&dir)?;
         let interrupted = Arc::new(AtomicBool::new(false));
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // A terminal that is closed hangs up.
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
             let flag = Arc::clone(&interrupted);
             signal_hook::flag::register(signal, flag).map_err(|e| Error::io("can't handle signals", e))?;
         }
+        make_dir(&dir)?;
+        let host = Host::embedded(&dir)?;
         Ok(Self { ui, dir: host.root().to_owned(), host, interrupted })
     }
 
@@ -111,24 +113,25 @@ impl Demo {
         for ((name, _), port) in SERVERS.into_iter().zip(&ports) {
             self.step(&format!("asking {name} over its game port"))?;
             let answer = query::ask(*port)?;
-            let text =
-                format!("{name} answers: {:?} plays {} on port {port}; {}", answer.hostname, answer.map, answer.motd);
+            let text = format!(
+                "{name} answers: {:?} plays {} on port {port}; motd.txt is {:?}",
+                answer.hostname, answer.map, answer.motd
+            );
             self.show(&json!({ "event": "answer", "name": name, "hostname": answer.hostname, "map": answer.map, "motd": answer.motd }), &text)?;
         }
-        if !self.ui.is_json() {
-            super::status::show(&self.ui, &self.host, &[])?;
-            self.show_logs()?;
+        if self.ui.is_json() {
+            let instances = self.host.all_statuses()?;
+            return self.ui.data(&json!({ "event": "status", "instances": instances }), String::new);
         }
-        Ok(())
+        super::status::show(&self.ui, &self.host, &[])?;
+        self.show_logs()
     }
 
     /// Through the same code as a real installation, with a SteamCMD that is this program.
     fn install(&self) -> Result<(), Problem> {
-        let own = std::env::current_exe().map_err(|e| Error::io("can't find this program", e))?;
-        let quoted = own.display().to_string().replace('\'', r"'\''");
-        let script = format!("#!/bin/sh\n# SIMULATED SteamCMD\nexec '{quoted}' simulate steamcmd \"$@\"\n");
-        self.put("tmp/steamcmd.sh", &script, 0o755)?;
-        let request = InstallRequest { steamcmd: Some(self.dir.join("tmp/steamcmd.sh")), ..InstallRequest::default() };
+        let script = format!("#!/bin/sh\n# SIMULATED SteamCMD\nexec {} simulate steamcmd \"$@\"\n", own_program()?);
+        self.put(STEAMCMD, &script, 0o755)?;
+        let request = InstallRequest { steamcmd: Some(self.dir.join(STEAMCMD)), ..InstallRequest::default() };
         let mut reporter = super::install::Reporter::new(self.ui);
         let installed = self.host.install(&request, &mut |progress| {
             if !matches!(progress, Progress::Warning { .. }) {
@@ -147,19 +150,6 @@ impl Demo {
             text.push_str(&format!("  {}\n", harmless(&entry?.message, false)));
         }
         write_stdout(&text)
-    }
-
-    fn how_to_go_on(&self) -> Result<(), Problem> {
-        let own = std::env::current_exe().map_err(|e| Error::io("can't find this program", e))?;
-        let text = format!(
-            "\nBoth servers run on. To go on:\n  export LEFT4ME_ROOT={} LEFT4ME_SUPERVISOR=embedded\n  export PATH={}:$PATH\n  \
-             l4d2ctl status\n  l4d2ctl logs friday\n  l4d2ctl stop friday; l4d2ctl stop league\nand when you are done: \
-             l4d2ctl delete friday; l4d2ctl delete league; rm -r {}\n",
-            self.dir.display(),
-            own.parent().unwrap_or(Path::new("/")).display(),
-            self.dir.display(),
-        );
-        self.show(&json!({ "event": "kept", "root": self.dir }), text.trim_end())
     }
 
     /// Stops and removes everything, whatever of it is there.
@@ -196,6 +186,28 @@ impl Demo {
         fs::write(&path, content).map_err(failed)?;
         Ok(fs::set_permissions(&path, fs::Permissions::from_mode(mode)).map_err(failed)?)
     }
+}
+
+/// Makes the demo's directory, which must be new: in a shared one, what is there already may be somebody's trap.
+fn make_dir(dir: &Path) -> Result<(), Problem> {
+    match fs::DirBuilder::new().mode(0o700).create(dir) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            let error = Error::new(ErrorKind::Usage, format!("{} is there already", dir.display()));
+            Err(error.hint("remove it, or run the demo elsewhere").into())
+        }
+        Err(error) => Err(Error::io(format!("can't make {}", dir.display()), error).into()),
+    }
+}
+
+/// This program, as a word of a shell.
+fn own_program() -> Result<String, Problem> {
+    let own = std::env::current_exe().map_err(|e| Error::io("can't find this program", e))?;
+    Ok(quoted(&own))
+}
+
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
 
 fn parse(name: &str) -> Result<InstanceName, Problem> {

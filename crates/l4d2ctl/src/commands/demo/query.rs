@@ -11,7 +11,7 @@ use crate::problem::Problem;
 pub(super) struct Answer {
     pub(super) hostname: String,
     pub(super) map: String,
-    /// Which overlay won, as the simulated game tells in its rules.
+    /// The first line of its motd.txt, as the simulated game tells it in its rules: which overlay won.
     pub(super) motd: String,
 }
 
@@ -31,7 +31,7 @@ pub(super) fn ask(port: u16) -> Result<Answer, Problem> {
     let (hostname, map) = (strings.next().unwrap_or_default(), strings.next().unwrap_or_default());
     let mut rules = rules.get(3..).unwrap_or_default().split(|&b| b == 0);
     let motd = rules.find(|name| *name == b"sim_motd").and_then(|_| rules.next()).unwrap_or_default();
-    Ok(Answer { hostname, map, motd: format!("motd.txt is {:?}", String::from_utf8_lossy(motd)) })
+    Ok(Answer { hostname, map, motd: String::from_utf8_lossy(motd).into_owned() })
 }
 
 /// Sends a question until it is answered, with the challenge that the server asks to be repeated.
