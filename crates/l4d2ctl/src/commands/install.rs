@@ -22,14 +22,16 @@ use crate::ui::{Ui, can_draw, write_stdout};
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
-    /// A Steam account that owns Left 4 Dead 2 and that SteamCMD was logged in with before; otherwise anonymous
+    /// A Steam account that owns Left 4 Dead 2; SteamCMD asks for its password, and remembers it. Otherwise anonymous
     #[arg(long, value_name = "NAME")]
     steam_user: Option<String>,
 }
 
 pub(crate) fn run(ui: &Ui, Args { steam_user }: Args) -> Result<ExitCode, Problem> {
     let host = open_host()?;
-    let request = InstallRequest { user: steam_user, ..InstallRequest::default() };
+    // For a program, or with nothing to type into, a question is an error that says how to log in.
+    let ask = !ui.is_json() && std::io::stdin().is_terminal();
+    let request = InstallRequest { user: steam_user, ask, ..InstallRequest::default() };
     let mut reporter = Reporter::new(*ui);
     let installed = host.install(&request, &mut |progress| reporter.report(progress));
     reporter.finish();

@@ -24,7 +24,9 @@ pub(super) fn repair(
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<()> {
     fs::create_dir_all(home).map_err(|e| Error::io(format!("can't make {}", home.display()), e))?;
-    let steam = Dir::open_root(home)?.replace_with_dir(".steam", 0o755)?;
+    // Links on the way to a home directory are the administrator's.
+    let real = home.canonicalize().map_err(|e| Error::io(format!("can't resolve {}", home.display()), e))?;
+    let steam = Dir::open_root(&real)?.replace_with_dir(".steam", 0o755)?;
     for (sdk, dir) in [("sdk32", "linux32"), ("sdk64", "linux64")] {
         let Some(library) = find(home, steamcmd, installation, dir) else {
             let warning = format!("no {LIBRARY} was found for ~/.steam/{sdk}");

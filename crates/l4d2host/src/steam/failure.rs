@@ -13,7 +13,7 @@ use crate::{Error, ErrorKind};
 /// Every known way to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// State 0x402, 0x406, 0x602, 0x6 or 0x206: a download that did not finish.
+    /// State 0x402, 0x406, 0x602, 0x6 or 0x206, or no connection: a download that did not finish.
     Network,
     /// State 0x606: it could not write.
     DiskWrite,
@@ -25,7 +25,7 @@ pub(super) enum Failure {
     AppInfo,
     /// A fault of an empty directory that the next try does not have.
     MissingConfiguration,
-    /// State 0x202 or 0x212.
+    /// State 0x202 or 0x212, or another failure while there is no room at all.
     DiskFull,
     /// The anonymous account may not have the Linux files.
     InvalidPlatform,
@@ -37,6 +37,8 @@ pub(super) enum Failure {
     RateLimit,
     /// A code of the mobile authenticator is needed, or was wrong.
     TwoFactor,
+    /// A code of Steam Guard's mails is needed, or was wrong.
+    SteamGuard,
     /// Any other refused login.
     Login,
     /// It waits for somebody to type.
@@ -61,14 +63,23 @@ impl Failure {
             How::Silent => return Some(Self::Hang),
         };
         // The last line that means something, as an early one may have been got over.
-        let told = ended.events.iter().rev().find_map(Self::of_event);
-        match (told, code) {
-            (Some(told), _) => told.err(),
-            (None, 0) => None,
-            (None, 1) => Some(Self::AppInfo),
-            (None, 5) => Some(Self::Login),
-            (None, 126 | 127) => Some(Self::Loader),
-            (None, _) => Some(Self::Unknown),
+        match ended.events.iter().rev().find_map(Self::of_event) {
+            Some(Err(told)) => Some(told),
+            // Success is said too early at times: the exit code has to agree.
+            Some(Ok(())) | None => Self::of_code(code),
+        }
+    }
+
+    /// What the exit code says where no line does.
+    fn of_code(code: i32) -> Option<Self> {
+        match code {
+            0 => None,
+            1 => Some(Self::AppInfo),
+            5 => Some(Self::Login),
+            126 | 127 => Some(Self::Loader),
+            // steamcmd.sh's shell tells of a signal so.
+            129..=192 => Some(Self::Crash(code - 128)),
+            _ => Some(Self::Unknown),
         }
     }
 
@@ -79,58 +90,86 @@ impl Failure {
             Event::State(state) => Some(Err(Self::of_state(*state))),
             Event::Failed(reason) => Some(Err(Self::of_reason(reason))),
             Event::Login(reason) => Some(Err(Self::of_login(reason))),
-            Event::Update { .. } | Event::SelfUpdate(_) | Event::Other => None,
+            Event::Update { .. } | Event::SelfUpdate(_) | Event::Notice(_) | Event::Other => None,
         }
     }
 
-    /// A set of bits: 0x200 is "paused", 0x400 "started", 0x20 "files missing", 0x80 "files corrupt".
+    /// A set of bits: 2 is "update required", 0x20 "files missing", 0x80 "files corrupt", 0x200 "paused", 0x400 "started".
     fn of_state(state: u32) -> Self {
         match state {
             0x202 | 0x212 => Self::DiskFull,
             0x606 => Self::DiskWrite,
             state if state & 0x80 != 0 => Self::Corrupt,
             state if state & 0x20 != 0 => Self::FilesMissing,
-            0x402 | 0x406 | 0x602 | 0x6 | 0x206 => Self::Network,
+            state if state & 0x402 != 0 => Self::Network,
             _ => Self::Unknown,
         }
     }
 
     fn of_reason(reason: &str) -> Self {
-        match reason {
-            "Missing configuration" => Self::MissingConfiguration,
-            "Invalid platform" => Self::InvalidPlatform,
-            "No subscription" => Self::NoSubscription,
-            "Password check for AppId" => Self::BetaPassword,
-            "Timed out waiting for AppInfo" => Self::AppInfo,
-            "Disk write failure" => Self::DiskWrite,
-            _ => Self::Unknown,
-        }
+        let reason = reason.to_ascii_lowercase();
+        let known = [
+            ("missing configuration", Self::MissingConfiguration),
+            ("invalid platform", Self::InvalidPlatform),
+            ("no subscription", Self::NoSubscription),
+            ("password", Self::BetaPassword),
+            ("timed out", Self::AppInfo),
+            ("timeout", Self::AppInfo),
+            ("not enough disk space", Self::DiskFull),
+            ("disk write", Self::DiskWrite),
+            ("permission", Self::DiskWrite),
+            ("corrupt", Self::Corrupt),
+            ("missing update files", Self::FilesMissing),
+            ("missing game files", Self::FilesMissing),
+            ("connection", Self::Network),
+            ("unreachable", Self::Network),
+            ("rate limit", Self::RateLimit),
+        ];
+        known.into_iter().find(|(words, _)| reason.contains(words)).map_or(Self::Unknown, |(_, failure)| failure)
     }
 
+    /// By Steam's words, or by the numbers of its results.
     fn of_login(reason: &str) -> Self {
-        match reason {
-            reason if reason.contains("Rate Limit") => Self::RateLimit,
-            reason if reason.contains("wo-factor") || reason.contains("Steam Guard") => Self::TwoFactor,
+        let reason = reason.to_ascii_lowercase();
+        let is = |words: &[&str]| words.iter().any(|word| reason.contains(word));
+        match reason.as_str() {
+            "84" => Self::RateLimit,
+            "88" => Self::TwoFactor,
+            _ if is(&["rate limit"]) => Self::RateLimit,
+            _ if is(&["two-factor", "two factor", "twofactor"]) => Self::TwoFactor,
+            _ if is(&["steam guard", "logon denied", "login denied", "auth code"]) => Self::SteamGuard,
+            _ if is(&["no connection", "timeout", "service unavailable", "try another"]) => Self::Network,
             _ => Self::Login,
         }
     }
 
-    /// How often it is tried in all.
-    pub(super) fn attempts(self) -> u32 {
+    /// What it was in truth, where it says one thing of two and the disk tells which: full, as far as anybody can use it.
+    pub(super) fn with_free_space(self, installation: &Dir) -> Self {
+        /// Less than a file of the game's takes.
+        const NO_SPACE: u64 = 1 << 20;
+        let either = matches!(self, Self::Network | Self::DiskWrite | Self::FilesMissing);
+        if either && free_space(installation).is_some_and(|free| free < NO_SPACE) { Self::DiskFull } else { self }
+    }
+
+    /// How often it is tried again. Retrying is the only cure known for these, and endless retrying has been seen.
+    pub(super) fn retries(self) -> u32 {
         match self {
-            Self::Network | Self::DiskWrite | Self::FilesMissing | Self::Corrupt | Self::AppInfo => 4,
+            Self::Network | Self::DiskWrite | Self::FilesMissing | Self::Corrupt | Self::AppInfo => 5,
             Self::MissingConfiguration => 3,
-            _ => 1,
+            _ => 0,
         }
     }
 
     /// The error that ends the install.
-    pub(super) fn error(self, ended: &Ended, installation: &Dir) -> Error {
+    pub(super) fn error(self, ended: &Ended, installation: &Dir, user: Option<&str>) -> Error {
         let kind = match self {
             Self::DiskFull => ErrorKind::DiskFull,
-            Self::InvalidPlatform | Self::NoSubscription | Self::TwoFactor | Self::Login | Self::Prompt => {
-                ErrorKind::LicenceRequired
-            }
+            Self::InvalidPlatform
+            | Self::NoSubscription
+            | Self::TwoFactor
+            | Self::SteamGuard
+            | Self::Login
+            | Self::Prompt => ErrorKind::LicenceRequired,
             Self::Loader => ErrorKind::SteamcmdMissing,
             Self::Hang => ErrorKind::Timeout,
             _ => ErrorKind::SteamcmdFailed,
@@ -140,20 +179,24 @@ impl Failure {
             How::Signalled(signal) => u8::try_from(128 + signal).unwrap_or(1),
             How::Prompted | How::Silent => 1,
         };
-        let error = Error::new(kind, format!("SteamCMD failed: {self}"))
+        let number = if self == Self::Unknown { format!(" (exit code {code})") } else { String::new() };
+        let error = Error::new(kind, format!("SteamCMD failed: {self}{number}"))
             .with_exit_code(code.max(1))
-            .hint(self.hint(ended, installation));
+            .hint(self.hint(ended, installation, user));
         if ended.last_lines.is_empty() {
             return error;
         }
         error.because(format!("its last lines:\n{}", ended.last_lines.join("\n")))
     }
 
-    fn hint(self, ended: &Ended, installation: &Dir) -> String {
+    fn hint(self, ended: &Ended, installation: &Dir, user: Option<&str>) -> String {
         match self {
-            Self::Network | Self::AppInfo => {
-                "check the connection to Steam, then `l4d2ctl install` goes on where it was".to_owned()
-            }
+            // State 0x602 is seen of full disks, too.
+            Self::Network => format!(
+                "check the connection to Steam ({} MiB are free on the disk), then `l4d2ctl install` goes on where it was",
+                free_space(installation).unwrap_or(0) >> 20
+            ),
+            Self::AppInfo => "check the connection to Steam, then `l4d2ctl install` goes on where it was".to_owned(),
             Self::DiskWrite => {
                 format!("{} and all in it must belong to the user who runs this", installation.label_of("steamapps"))
             }
@@ -161,6 +204,8 @@ impl Failure {
                 "`l4d2ctl install` tries again".to_owned()
             }
             Self::DiskFull => missing_space(ended, installation),
+            // A login that Steam Guard held up shows as this.
+            Self::InvalidPlatform | Self::NoSubscription if user.is_some() => login_hint(user),
             Self::InvalidPlatform => {
                 "Steam gives the Linux server to no anonymous user just now: `l4d2ctl install --steam-user NAME` \
                 with an account that owns Left 4 Dead 2"
@@ -173,11 +218,7 @@ impl Failure {
                 "remove the branch that SteamCMD remembers: delete steamapps/appmanifest_222860.acf".to_owned()
             }
             Self::RateLimit => "wait some hours: each try makes it longer".to_owned(),
-            Self::TwoFactor | Self::Login | Self::Prompt => {
-                "log in once by hand, as the user who runs this, so that SteamCMD remembers: \
-                `steamcmd +login NAME +quit`"
-                    .to_owned()
-            }
+            Self::TwoFactor | Self::SteamGuard | Self::Login | Self::Prompt => login_hint(user),
             Self::Hang => "`l4d2ctl install` tries again; what is there is kept".to_owned(),
             Self::Loader => {
                 "SteamCMD is a 32-bit program: `dpkg --add-architecture i386 && apt install libc6:i386 lib32gcc-s1`"
@@ -188,10 +229,21 @@ impl Failure {
     }
 }
 
+fn login_hint(user: Option<&str>) -> String {
+    let name = user.unwrap_or("NAME");
+    format!(
+        "log in once by hand, as the user who runs this, so that SteamCMD remembers: `steamcmd +login {name} +quit` \
+        (the account has to own Left 4 Dead 2)"
+    )
+}
+
 /// How much is missing, as far as SteamCMD said how much it wants.
 fn missing_space(ended: &Ended, installation: &Dir) -> String {
     let wanted = ended.events.iter().rev().find_map(|event| match event {
-        Event::Update { done, total, .. } => Some(total.saturating_sub(*done)),
+        // Other phases count bytes that need no room.
+        Event::Update { phase, done, total } if matches!(phase.as_str(), "downloading" | "preallocating") => {
+            Some(total.saturating_sub(*done))
+        }
         _ => None,
     });
     let free = free_space(installation).unwrap_or(0);
@@ -199,7 +251,12 @@ fn missing_space(ended: &Ended, installation: &Dir) -> String {
         Some(missing @ 1..) => {
             format!("make room for {} MiB more on the disk of {}", (missing >> 20) + 1, installation.label())
         }
-        _ => format!("{} MiB are free on the disk of {}: make room", free >> 20, installation.label()),
+        _ => format!(
+            "make room on the disk of {}: {} MiB are free, a fresh installation takes {} GiB",
+            installation.label(),
+            free >> 20,
+            super::FRESH_SIZE >> 30
+        ),
     }
 }
 
@@ -224,6 +281,7 @@ impl fmt::Display for Failure {
             Self::BetaPassword => "a branch of the game wants a password",
             Self::RateLimit => "Steam refuses more logins for now (rate limit)",
             Self::TwoFactor => "Steam wants a two-factor code",
+            Self::SteamGuard => "Steam Guard wants a code",
             Self::Login => "the login was refused",
             Self::Prompt => "it asks for a password or a code",
             Self::Hang => "it said nothing for too long",
@@ -252,20 +310,67 @@ mod tests {
             (0x6a6, Failure::Corrupt),
             (0x6, Failure::Network),
             (0x206, Failure::Network),
+            (0x402 | 0x0010_0000, Failure::Network),
             (0x1, Failure::Unknown),
         ] {
             assert_eq!(Failure::of_state(state), failure, "{state:#x}");
         }
     }
 
+    fn ended(code: i32, events: &[Event]) -> Ended {
+        Ended { how: How::Exited(code), events: events.to_vec(), last_lines: Vec::new() }
+    }
+
     #[test]
     fn the_last_word_decides_and_the_code_where_there_is_none() {
-        let ended =
-            |code, events: &[Event]| Ended { how: How::Exited(code), events: events.to_vec(), last_lines: Vec::new() };
         assert_eq!(Failure::of(&ended(0, &[Event::State(0x402), Event::Success])), None);
         assert_eq!(Failure::of(&ended(0, &[Event::Success, Event::State(0x402)])), Some(Failure::Network));
         assert_eq!(Failure::of(&ended(8, &[])), Some(Failure::Unknown));
+        assert_eq!(Failure::of(&ended(1, &[])), Some(Failure::AppInfo));
         assert_eq!(Failure::of(&ended(127, &[])), Some(Failure::Loader));
+        assert_eq!(Failure::of(&ended(139, &[])), Some(Failure::Crash(11)));
         assert_eq!(Failure::of(&ended(0, &[])), None, "what is on disk decides");
+    }
+
+    #[test]
+    fn success_needs_both_words_and_code() {
+        assert_eq!(Failure::of(&ended(8, &[Event::Success])), Some(Failure::Unknown));
+        assert_eq!(Failure::of(&ended(139, &[Event::Success])), Some(Failure::Crash(11)));
+    }
+
+    #[test]
+    fn refused_logins() {
+        for (reason, failure) in [
+            ("Rate Limit Exceeded", Failure::RateLimit),
+            ("84", Failure::RateLimit),
+            ("Two-factor code mismatch", Failure::TwoFactor),
+            ("Account Login Denied Need Two Factor", Failure::TwoFactor),
+            ("88", Failure::TwoFactor),
+            ("Account Logon Denied", Failure::SteamGuard),
+            ("Invalid Login Auth Code", Failure::SteamGuard),
+            ("No Connection", Failure::Network),
+            ("Invalid Password", Failure::Login),
+        ] {
+            assert_eq!(Failure::of_login(reason), failure, "{reason}");
+        }
+    }
+
+    #[test]
+    fn reasons_not_to_install() {
+        for (reason, failure) in [
+            ("Missing configuration", Failure::MissingConfiguration),
+            ("Invalid platform", Failure::InvalidPlatform),
+            ("No subscription", Failure::NoSubscription),
+            ("Password check for AppId", Failure::BetaPassword),
+            ("Not enough disk space", Failure::DiskFull),
+            ("Disk write failure", Failure::DiskWrite),
+            ("Missing file permissions", Failure::DiskWrite),
+            ("Corrupt update files", Failure::Corrupt),
+            ("No connection to content servers", Failure::Network),
+            ("Timed out waiting for AppInfo", Failure::AppInfo),
+            ("", Failure::Unknown),
+        ] {
+            assert_eq!(Failure::of_reason(reason), failure, "{reason}");
+        }
     }
 }

@@ -2,16 +2,22 @@
 //!
 //! SteamCMD is closed and undocumented, so what it prints is only ever a hint: success is its exit code *and* what is on
 //! disk afterwards. It runs on a pty, because on a pipe it says nothing for minutes, so its stdout and stderr are one
-//! stream: a failure carries its last lines as the cause, and its exit code is ours.
+//! stream: a failure carries its last lines as the cause, and its exit code is ours. It never runs as root on a host with
+//! a service user, since it replaces its own programs with what it downloads.
 
+mod ask;
 mod client;
 mod failure;
+mod interrupt;
 mod manifest;
 mod output;
+mod pty;
 mod run;
+mod session;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::io::Read;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -39,6 +45,9 @@ pub struct InstallRequest {
     pub steamcmd: Option<PathBuf>,
     /// A Steam account that owns the game, whose login SteamCMD remembers; otherwise anonymous.
     pub user: Option<String>,
+    /// Whether somebody sits at the terminal (`/dev/tty`) who may be asked for that account's password or code; otherwise
+    /// a question is an error.
+    pub ask: bool,
     /// How long to wait before the first retry; each later one waits twice as long.
     pub first_pause: Duration,
     /// SteamCMD that says nothing for this long hangs.
@@ -48,7 +57,7 @@ pub struct InstallRequest {
 impl Default for InstallRequest {
     fn default() -> Self {
         let (first_pause, silence_limit) = (Duration::from_secs(2), Duration::from_secs(600));
-        Self { steamcmd: None, user: None, first_pause, silence_limit }
+        Self { steamcmd: None, user: None, ask: false, first_pause, silence_limit }
     }
 }
 
@@ -104,9 +113,10 @@ impl Host {
         warn_of_little_space(&installation, on_progress);
 
         let run = Run::new(&steamcmd, &home, self.root().join("installation"), request)?;
+        let mut retries = Retries { done: 0, pause: request.first_pause };
         for pass in PASSES {
             on_progress(&Progress::Step { step: format!("installing app {APP}, {pass} pass") });
-            run_pass(&run, pass, &installation, request, on_progress)?;
+            run_pass(&run, pass, &installation, request.user.as_deref(), &mut retries, on_progress)?;
         }
         let installed = check(&installation)?;
         on_progress(&Progress::Step { step: "repairing ~/.steam".to_owned() });
@@ -128,19 +138,35 @@ impl Host {
     }
 }
 
-/// An install has the installation for itself.
+/// An install has the installation for itself, and writes into the lock who it is.
 fn lock_installation(root: &Dir, on_progress: &mut dyn FnMut(&Progress)) -> Result<fs::File> {
-    let lock = root.open_dir("locks")?.open_or_create(".installation", 0o600)?;
+    let failed = |e| Error::io("can't lock the installation", e);
+    let mut lock = root.open_dir("locks")?.open_or_create(".installation", 0o600)?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(fs::TryLockError::WouldBlock) => {
-            let step = "waiting for another install or start".to_owned();
-            on_progress(&Progress::Step { step });
-            lock.lock().map_err(|e| Error::io("can't lock the installation", e))?;
+            on_progress(&Progress::Step { step: format!("waiting for {}", holder(&mut lock)) });
+            lock.lock().map_err(failed)?;
         }
-        Err(fs::TryLockError::Error(error)) => return Err(Error::io("can't lock the installation", error)),
+        Err(fs::TryLockError::Error(error)) => return Err(failed(error)),
     }
+    let own = format!("{}\n", std::process::id());
+    lock.set_len(0).and_then(|()| lock.write_all_at(own.as_bytes(), 0)).map_err(failed)?;
     Ok(lock)
+}
+
+/// Whom an install has to wait for. Starts share the lock, an install does not.
+fn holder(lock: &mut fs::File) -> String {
+    if lock.try_lock_shared().is_ok() {
+        return "a start".to_owned();
+    }
+    let mut text = String::new();
+    // Only a word to the person who waits.
+    let _ = lock.take(32).read_to_string(&mut text);
+    match text.trim().parse::<u32>() {
+        Ok(pid) => format!("the install that process {pid} does"),
+        Err(_) => "another install".to_owned(),
+    }
 }
 
 /// SteamCMD's real path: its script finds its own files by the path that it is run by, so a link would mislead it.
@@ -178,34 +204,38 @@ fn warn_of_little_space(installation: &Dir, on_progress: &mut dyn FnMut(&Progres
     }
 }
 
+/// What has been tried again so far, in all passes.
+struct Retries {
+    done: u32,
+    pause: Duration,
+}
+
 /// One pass, again after failures that pass by themselves.
 fn run_pass(
     run: &Run,
     pass: &'static str,
     installation: &Dir,
-    request: &InstallRequest,
+    user: Option<&str>,
+    retries: &mut Retries,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<()> {
-    let mut pause = request.first_pause;
-    for attempt in 1.. {
+    loop {
         let ended = run.pass(pass, on_progress)?;
         let Some(failure) = Failure::of(&ended) else { return Ok(()) };
-        if attempt >= failure.attempts() {
-            return Err(failure.error(&ended, installation));
+        let failure = failure.with_free_space(installation);
+        if retries.done >= failure.retries() {
+            return Err(failure.error(&ended, installation, user));
         }
         if failure == Failure::Corrupt {
             installation.open_dir("steamapps")?.remove("downloading")?;
         }
-        let step = format!(
-            "SteamCMD: {failure}; trying again in {} s ({attempt} of {})",
-            pause.as_secs(),
-            failure.attempts() - 1
-        );
+        retries.done += 1;
+        let (pause, done, most) = (retries.pause, retries.done, failure.retries());
+        let step = format!("SteamCMD: {failure}; trying again in {} s ({done} of {most})", pause.as_secs());
         on_progress(&Progress::Step { step });
         run.pause(pause)?;
-        pause *= 2;
+        retries.pause *= 2;
     }
-    Ok(())
 }
 
 /// Whether what is on disk is a whole game. SteamCMD has said so of things that were none.
@@ -225,13 +255,11 @@ fn check(installation: &Dir) -> Result<Installed> {
     if value("stateflags") != 4 || value("buildid") == 0 {
         return Err(wrong(format!("the manifest says StateFlags {}, build {}", value("stateflags"), value("buildid"))));
     }
-    for path in ["srcds_run", "bin"] {
-        if !installation.exists(path)? {
-            return Err(wrong(format!(
-                "{} is missing: are only the Windows files there?",
-                installation.label_of(path)
-            )));
-        }
+    let is_there =
+        [("srcds_run", installation.open_file("srcds_run").is_ok()), ("bin", installation.open_dir("bin").is_ok())];
+    if let Some((path, _)) = is_there.into_iter().find(|(_, is_there)| !is_there) {
+        let path = installation.label_of(path);
+        return Err(wrong(format!("{path} is missing: are only the Windows files there?")));
     }
     Ok(Installed { build_id: value("buildid"), size_on_disk: value("sizeondisk") })
 }

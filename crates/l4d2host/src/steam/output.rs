@@ -18,6 +18,8 @@ pub(super) enum Event {
     Failed(String),
     /// `… FAILED (Rate Limit Exceeded)`: of the login.
     Login(String),
+    /// Something that only a person can do, elsewhere: it waits for that.
+    Notice(String),
     /// Any other line.
     Other,
 }
@@ -41,19 +43,25 @@ pub(super) fn parse(line: &str) -> Event {
         let reason = reason.split_once('(').map_or(reason, |(_, reason)| reason);
         return Event::Failed(reason.trim_end_matches(')').trim().to_owned());
     }
-    if text.contains("Password check for AppId") {
-        return Event::Failed("Password check for AppId".to_owned());
+    for reason in ["Password check for AppId", "Timed out waiting for AppInfo"] {
+        if text.contains(reason) {
+            return Event::Failed(reason.to_owned());
+        }
     }
-    if text.contains("Timed out waiting for AppInfo") {
-        return Event::Failed("Timed out waiting for AppInfo".to_owned());
+    if text.starts_with("Please confirm the login") {
+        return Event::Notice(text.to_owned());
     }
-    if let Some((_, reason)) = text.split_once("FAILED (") {
-        return Event::Login(reason.trim_end_matches(')').to_owned());
+    parse_login(text).map_or(Event::Other, Event::Login)
+}
+
+/// Why a login was refused. The words before it have changed over the years.
+fn parse_login(text: &str) -> Option<String> {
+    if text.contains("not been authenticated") && text.contains("Steam Guard") {
+        return Some("Steam Guard".to_owned());
     }
-    if let Some((_, reason)) = text.split_once("FAILED login with result code ") {
-        return Event::Login(reason.to_owned());
-    }
-    Event::Other
+    let before = ["FAILED (", "ERROR (", "FAILED login with result code ", "Login Failure: "];
+    let (_, reason) = before.iter().find_map(|before| text.split_once(before))?;
+    Some(reason.trim_end_matches(')').to_owned())
 }
 
 fn parse_update(text: &str) -> Option<Event> {
@@ -140,6 +148,16 @@ mod tests {
             (
                 "FAILED login with result code Two-factor code mismatch",
                 Event::Login("Two-factor code mismatch".to_owned()),
+            ),
+            ("ERROR (Account Logon Denied)", Event::Login("Account Logon Denied".to_owned())),
+            ("Login Failure: Invalid Password", Event::Login("Invalid Password".to_owned())),
+            (
+                "This computer has not been authenticated for your account using Steam Guard.",
+                Event::Login("Steam Guard".to_owned()),
+            ),
+            (
+                "Please confirm the login in the Steam Mobile app on your phone.",
+                Event::Notice("Please confirm the login in the Steam Mobile app on your phone.".to_owned()),
             ),
             ("Loading Steam API...OK", Event::Other),
             ("Update state (0x61) downloading, progress: x", Event::Other),

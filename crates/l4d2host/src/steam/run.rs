@@ -1,41 +1,34 @@
-//! One run of SteamCMD: on a pty, in a process group of its own, ended with all its children when it has to be.
+//! One run of SteamCMD: on a pty, in a session of its own, ended with all its children when it has to be.
 
 use std::ffi::OsStr;
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind as Io, Read};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::UnixStream;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::fs::File;
+use std::io::{ErrorKind as Io, Read, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use super::interrupt::Interrupted;
 use super::output::{Event, Lines, is_prompt, parse};
-use super::{APP, InstallRequest, Progress};
+use super::{APP, InstallRequest, Progress, ask, pty, session};
 use crate::{Error, ErrorKind, Result};
-
-/// How long SteamCMD may take to end when it is asked to.
-const END_LIMIT: Duration = Duration::from_secs(5);
 
 /// How many of its last lines explain a failure, and how many events are kept to find the reason in.
 const LAST_LINES: usize = 8;
 const MAX_EVENTS: usize = 1000;
+
+/// How much is read after its end: a pty holds some 64 KiB.
+const MAX_REST: usize = 256 * 1024;
 
 /// How a run came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum How {
     Exited(i32),
     Signalled(i32),
-    /// It asked a question, and was ended.
+    /// It asked a question that nobody answered, and was ended.
     Prompted,
     /// It said nothing for too long, and was ended.
     Silent,
@@ -54,57 +47,74 @@ pub(super) struct Run {
     steamcmd: PathBuf,
     home: PathBuf,
     dir: PathBuf,
-    user: String,
+    user: Option<String>,
     silence_limit: Duration,
+    /// Whether somebody sits at a terminal who can answer questions.
+    ask: bool,
     interrupted: Interrupted,
 }
 
 impl Run {
     pub(super) fn new(steamcmd: &Path, home: &Path, dir: PathBuf, request: &InstallRequest) -> Result<Self> {
-        let user = request.user.clone().unwrap_or_else(|| "anonymous".to_owned());
-        if user.is_empty() || user.starts_with(['+', '-']) || user.chars().any(|c| c.is_whitespace() || c.is_control())
-        {
+        if let Some(user) = request.user.as_deref().filter(|user| !is_account(user)) {
             return Err(Error::new(ErrorKind::Usage, format!("{user:?} is no name of a Steam account")));
         }
-        let (steamcmd, home, silence_limit) = (steamcmd.to_owned(), home.to_owned(), request.silence_limit);
-        Ok(Self { steamcmd, home, dir, user, silence_limit, interrupted: Interrupted::watch()? })
+        Ok(Self {
+            steamcmd: steamcmd.to_owned(),
+            home: home.to_owned(),
+            dir,
+            user: request.user.clone(),
+            silence_limit: request.silence_limit,
+            ask: request.ask && request.user.is_some(),
+            interrupted: Interrupted::watch()?,
+        })
     }
 
     /// Runs one pass.
     pub(super) fn pass(&self, pass: &'static str, on_progress: &mut dyn FnMut(&Progress)) -> Result<Ended> {
-        let (master, slave) = open_pty()?;
+        let (mut master, slave) = pty::open()?;
         let mut child = self.command(pass, &slave)?.spawn().map_err(|e| {
             Error::new(ErrorKind::SteamcmdMissing, format!("can't run {}", self.steamcmd.display())).because(e)
         })?;
         // Only SteamCMD and its children hold the other end now.
         drop(slave);
         let mut listener = Listener { pass, lines: Lines::default(), events: Vec::new(), last: Vec::new() };
-        let watched = self.watch(&child, master, &mut listener, on_progress);
-        // Whatever happened, nothing of it stays: children that it left would go on writing into the installation.
-        let status = end(&mut child)?;
-        let how = match watched? {
-            Some(how) => how,
-            None => status.code().map_or_else(|| How::Signalled(status.signal().unwrap_or(0)), How::Exited),
-        };
-        Ok(Ended { how, events: listener.events, last_lines: listener.last })
+        let watched = self.watch(&child, &mut master, &mut listener, on_progress);
+        let status = session::end(&mut child)?;
+        let stopped = watched?;
+        listener.listen_to_the_rest(&mut master, &self.interrupted, on_progress)?;
+        let ended = || status.code().map_or_else(|| How::Signalled(status.signal().unwrap_or(0)), How::Exited);
+        Ok(Ended { how: stopped.unwrap_or_else(ended), events: listener.events, last_lines: listener.last })
+    }
+
+    /// Waits before another try; Ctrl-C ends it.
+    pub(super) fn pause(&self, pause: Duration) -> Result<()> {
+        self.interrupted.pause(pause)
     }
 
     fn command(&self, pass: &str, slave: &File) -> Result<Command> {
         let copy = || slave.try_clone().map_err(|e| Error::io("can't copy the pty", e));
-        let mut command = Command::new(&self.steamcmd);
-        command
+        let mut command = session::command(&self.steamcmd);
+        command.args(["+@ShutdownOnFailedCommand", "1"]);
+        if !self.ask {
             // Fail, and do not wait for somebody who is not there.
-            .args(["+@ShutdownOnFailedCommand", "1", "+@NoPromptForPassword", "1"])
+            command.args(["+@NoPromptForPassword", "1"]);
+        }
+        let user = self.user.as_deref().unwrap_or("anonymous");
+        command
             .args(["+@sSteamCmdForcePlatformType", pass])
             // Before the login, or SteamCMD installs elsewhere.
             .arg("+force_install_dir")
             .arg(&self.dir)
-            .args(["+login", &self.user, "+app_update", APP, "validate", "+quit"])
-            // HOME decides where its caches lie; some locales print numbers with a comma.
+            .args(["+login", user, "+app_update", APP, "validate", "+quit"])
+            .env_clear()
+            .envs(std::env::vars_os().filter(|(name, _)| is_passed_on(name)))
+            // HOME decides where its caches lie; some locales print numbers with a comma; a dumb terminal gets few
+            // escape sequences.
             .env("HOME", &self.home)
             .env("LC_ALL", "C")
+            .env("TERM", "dumb")
             .current_dir(&self.dir)
-            .process_group(0)
             .stdin(Stdio::from(copy()?))
             .stdout(Stdio::from(copy()?))
             .stderr(Stdio::from(copy()?));
@@ -115,24 +125,34 @@ impl Run {
     fn watch(
         &self,
         child: &Child,
-        mut master: File,
+        master: &mut File,
         listener: &mut Listener,
         on_progress: &mut dyn FnMut(&Progress),
     ) -> Result<Option<How>> {
         let failed = |errno: Errno| Error::io("can't wait for SteamCMD", errno.into());
         let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).map_err(failed)?;
+        let mut asked = Vec::new();
         let mut deadline = Instant::now() + self.silence_limit;
         loop {
-            let left = timespec(deadline.saturating_duration_since(Instant::now()));
-            let (heard, ended) = self.interrupted.wait_for(&master, Some(&process), &left)?;
-            if heard {
-                deadline = Instant::now() + self.silence_limit;
-                listener.listen(&mut master, on_progress)?;
-            } else if ended {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let (heard, ended) = self.interrupted.wait_for(master, Some(&process), left)?;
+            // Before what can be heard: children that it left could go on talking for ever.
+            if ended {
                 return Ok(None);
             }
-            if is_prompt(&listener.lines.unfinished()) {
-                return Ok(Some(How::Prompted));
+            if heard {
+                deadline = Instant::now() + self.silence_limit;
+                listener.listen(master, on_progress)?;
+            }
+            let prompt = listener.lines.unfinished();
+            if is_prompt(&prompt) {
+                if asked.contains(&prompt) || !self.answer(&prompt, master)? {
+                    return Ok(Some(How::Prompted));
+                }
+                // A second wrong answer would count towards Steam's limit: each question once.
+                asked.push(prompt);
+                listener.lines = Lines::default();
+                deadline = Instant::now() + self.silence_limit;
             }
             if Instant::now() >= deadline {
                 return Ok(Some(How::Silent));
@@ -140,17 +160,29 @@ impl Run {
         }
     }
 
-    /// Waits before another try; Ctrl-C ends it.
-    pub(super) fn pause(&self, pause: Duration) -> Result<()> {
-        let until = Instant::now() + pause;
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(());
-            }
-            self.interrupted.wait(&timespec(left))?;
+    /// Has the person at the terminal answer, if there is one.
+    fn answer(&self, prompt: &str, master: &mut File) -> Result<bool> {
+        if !self.ask {
+            return Ok(false);
         }
+        let Some(answer) = ask::ask(prompt, &self.interrupted)? else { return Ok(false) };
+        master.write_all(&answer).map_err(|e| Error::io("can't answer SteamCMD", e))?;
+        Ok(true)
     }
+}
+
+/// What could be taken for another of SteamCMD's commands is no name.
+fn is_account(user: &str) -> bool {
+    !user.is_empty() && !user.starts_with(['+', '-']) && !user.chars().any(|c| c.is_whitespace() || c.is_control())
+}
+
+/// What SteamCMD gets of our environment: where programs are, who runs it, the way to the network, and what is ours.
+/// Anything else (`LD_*`, a desktop's Steam) could only change what it does.
+fn is_passed_on(name: &OsStr) -> bool {
+    let Some(name) = name.to_str() else { return false };
+    matches!(name, "PATH" | "USER" | "LOGNAME" | "TZ" | "TMPDIR")
+        || name.starts_with("LEFT4ME_")
+        || name.to_ascii_lowercase().ends_with("_proxy")
 }
 
 /// What is heard of one run.
@@ -162,7 +194,8 @@ struct Listener {
 }
 
 impl Listener {
-    fn listen(&mut self, master: &mut File, on_progress: &mut dyn FnMut(&Progress)) -> Result<()> {
+    /// Reads once; says how much there was.
+    fn listen(&mut self, master: &mut File, on_progress: &mut dyn FnMut(&Progress)) -> Result<usize> {
         let mut chunk = [0_u8; 4096];
         let length = match master.read(&mut chunk) {
             Ok(length) => length,
@@ -172,6 +205,26 @@ impl Listener {
             Err(error) => return Err(Error::io("can't hear SteamCMD", error)),
         };
         for line in self.lines.push(&chunk[..length]) {
+            self.hear(&line, on_progress);
+        }
+        Ok(length)
+    }
+
+    /// What the pty still holds after the end, up to a last line without a newline.
+    fn listen_to_the_rest(
+        &mut self,
+        master: &mut File,
+        interrupted: &Interrupted,
+        on_progress: &mut dyn FnMut(&Progress),
+    ) -> Result<()> {
+        let mut rest = 0;
+        while rest < MAX_REST && interrupted.wait_for(master, None, Duration::ZERO)?.0 {
+            match self.listen(master, on_progress)? {
+                0 => break,
+                length => rest += length,
+            }
+        }
+        for line in self.lines.push(b"\n") {
             self.hear(&line, on_progress);
         }
         Ok(())
@@ -184,7 +237,9 @@ impl Listener {
                 let (phase, done, total) = (phase.clone(), *done, *total);
                 on_progress(&Progress::Update { pass: self.pass, phase, done, total });
             }
-            Event::SelfUpdate(step) => on_progress(&Progress::Step { step: format!("SteamCMD: {step}") }),
+            Event::SelfUpdate(step) | Event::Notice(step) => {
+                on_progress(&Progress::Step { step: format!("SteamCMD: {step}") });
+            }
             _ => {}
         }
         if !matches!(event, Event::Update { .. } | Event::SelfUpdate(_)) && !line.trim().is_empty() {
@@ -198,86 +253,30 @@ impl Listener {
     }
 }
 
-/// Ends the process group: politely if it still runs, then surely.
-fn end(child: &mut Child) -> Result<std::process::ExitStatus> {
-    let failed = |e| Error::io("can't wait for SteamCMD", e);
-    let group = Pid::from_child(child);
-    if child.try_wait().map_err(failed)?.is_none() {
-        // A group that is gone needs no signal.
-        let _ = kill_process_group(group, Signal::TERM);
-        let process = pidfd_open(group, PidfdFlags::empty()).map_err(|errno| failed(errno.into()))?;
-        let _ = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&timespec(END_LIMIT)));
-    }
-    let _ = kill_process_group(group, Signal::KILL);
-    child.wait().map_err(failed)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Ctrl-C and SIGTERM, while SteamCMD has a process group that a terminal does not reach.
-struct Interrupted {
-    flag: Arc<AtomicBool>,
-    wake: UnixStream,
-    handlers: Vec<signal_hook::SigId>,
-}
-
-impl Interrupted {
-    fn watch() -> Result<Self> {
-        let failed = |e| Error::io("can't handle signals", e);
-        let (wake, write) = UnixStream::pair().map_err(failed)?;
-        let mut this = Self { flag: Arc::new(AtomicBool::new(false)), wake, handlers: Vec::new() };
-        for signal in [SIGINT, SIGTERM] {
-            let flag = Arc::clone(&this.flag);
-            this.handlers.push(signal_hook::flag::register(signal, flag).map_err(failed)?);
-            let write = write.try_clone().map_err(failed)?;
-            this.handlers.push(signal_hook::low_level::pipe::register(signal, write).map_err(failed)?);
-        }
-        Ok(this)
-    }
-
-    /// Waits for output and for the end; an interruption is an error.
-    fn wait_for(&self, output: &File, process: Option<&OwnedFd>, time: &Timespec) -> Result<(bool, bool)> {
-        let mut fds = vec![PollFd::new(&self.wake, PollFlags::IN), PollFd::new(output, PollFlags::IN)];
-        fds.extend(process.map(|process| PollFd::new(process, PollFlags::IN)));
-        self.poll(&mut fds, time)?;
-        let ended = fds.get(2).is_some_and(|fd| !fd.revents().is_empty());
-        // A pty whose other end is closed is "hung up" for good: only what can be read counts.
-        Ok((fds[1].revents().contains(PollFlags::IN), ended))
-    }
-
-    fn wait(&self, time: &Timespec) -> Result<()> {
-        self.poll(&mut [PollFd::new(&self.wake, PollFlags::IN)], time)
-    }
-
-    fn poll(&self, fds: &mut [PollFd<'_>], time: &Timespec) -> Result<()> {
-        match poll(fds, Some(time)) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(Error::io("can't wait for SteamCMD", errno.into())),
-        }
-        if self.flag.load(Ordering::Relaxed) {
-            return Err(Error::new(ErrorKind::Interrupted, "interrupted: SteamCMD was ended")
-                .with_exit_code(130)
-                .hint("`l4d2ctl install` goes on where it was"));
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Interrupted {
-    fn drop(&mut self) {
-        for handler in self.handlers.drain(..) {
-            signal_hook::low_level::unregister(handler);
+    #[test]
+    fn what_could_be_a_command_is_no_account() {
+        assert!(is_account("spare_account") && is_account("a.b@c"));
+        for user in ["", "+quit", "-x", "a b", "a\tb", "a\nb"] {
+            assert!(!is_account(user), "{user:?}");
         }
     }
-}
 
-fn timespec(duration: Duration) -> Timespec {
-    Timespec { tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX), tv_nsec: duration.subsec_nanos().into() }
-}
-
-fn open_pty() -> Result<(File, File)> {
-    let failed = |errno: Errno| Error::io("can't open a pty", errno.into());
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).map_err(failed)?;
-    grantpt(&master).and_then(|()| unlockpt(&master)).map_err(failed)?;
-    let path = ptsname(&master, Vec::new()).map_err(failed)?;
-    let slave = OpenOptions::new().read(true).write(true).open(OsStr::from_bytes(path.as_bytes()));
-    Ok((File::from(master), slave.map_err(|e| Error::io("can't open a pty", e))?))
+    #[test]
+    fn a_small_environment() {
+        for (name, is) in [
+            ("PATH", true),
+            ("https_proxy", true),
+            ("NO_PROXY", true),
+            ("LEFT4ME_ROOT", true),
+            ("LD_PRELOAD", false),
+            ("LC_NUMERIC", false),
+            ("STEAM_RUNTIME", false),
+        ] {
+            assert_eq!(is_passed_on(OsStr::new(name)), is, "{name}");
+        }
+    }
 }

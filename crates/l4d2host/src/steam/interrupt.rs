@@ -1,0 +1,105 @@
+//! Ctrl-C, SIGTERM and a terminal that went away, while SteamCMD is in a session that none of them reaches.
+
+use std::fs;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::{Error, ErrorKind, Result};
+
+/// Something to wait for together with everything else.
+pub(super) struct Interrupted {
+    flag: Arc<AtomicBool>,
+    wake: UnixStream,
+    handlers: Vec<signal_hook::SigId>,
+}
+
+impl Interrupted {
+    /// Handles the signals until the value is dropped.
+    pub(super) fn watch() -> Result<Self> {
+        let failed = |e| Error::io("can't handle signals", e);
+        let (wake, write) = UnixStream::pair().map_err(failed)?;
+        let mut this = Self { flag: Arc::new(AtomicBool::new(false)), wake, handlers: Vec::new() };
+        // nohup(1) asks not to be hung up on.
+        let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
+        for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
+            // Handlers run in this order: whoever is woken finds the flag set.
+            let flag = Arc::clone(&this.flag);
+            this.handlers.push(signal_hook::flag::register(signal, flag).map_err(failed)?);
+            let write = write.try_clone().map_err(failed)?;
+            this.handlers.push(signal_hook::low_level::pipe::register(signal, write).map_err(failed)?);
+        }
+        Ok(this)
+    }
+
+    /// Waits until something is there to be read, or a process has ended, or the time is over; an interruption is an
+    /// error.
+    pub(super) fn wait_for(
+        &self,
+        input: &impl rustix::fd::AsFd,
+        process: Option<&OwnedFd>,
+        time: Duration,
+    ) -> Result<(bool, bool)> {
+        let mut fds = vec![PollFd::new(&self.wake, PollFlags::IN), PollFd::new(input, PollFlags::IN)];
+        fds.extend(process.map(|process| PollFd::new(process, PollFlags::IN)));
+        self.poll(&mut fds, time)?;
+        let ended = fds.get(2).is_some_and(|fd| !fd.revents().is_empty());
+        // A pty whose other end is closed is "hung up" for good: only what can be read counts.
+        Ok((fds[1].revents().contains(PollFlags::IN), ended))
+    }
+
+    /// Waits so long, unless interrupted.
+    pub(super) fn pause(&self, pause: Duration) -> Result<()> {
+        let until = Instant::now() + pause;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            self.poll(&mut [PollFd::new(&self.wake, PollFlags::IN)], left)?;
+        }
+    }
+
+    fn poll(&self, fds: &mut [PollFd<'_>], time: Duration) -> Result<()> {
+        let answer = poll(fds, Some(&timespec(time)));
+        if self.flag.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Interrupted, "interrupted: SteamCMD was ended")
+                .with_exit_code(130)
+                .hint("`l4d2ctl install` goes on where it was"));
+        }
+        match answer {
+            Ok(_) => Ok(()),
+            Err(Errno::INTR) => {
+                // What was asked for is not known, and is asked again.
+                fds.iter_mut().for_each(PollFd::clear_revents);
+                Ok(())
+            }
+            Err(errno) => Err(Error::io("can't wait for SteamCMD", errno.into())),
+        }
+    }
+}
+
+impl Drop for Interrupted {
+    fn drop(&mut self) {
+        for handler in self.handlers.drain(..) {
+            signal_hook::low_level::unregister(handler);
+        }
+    }
+}
+
+/// Whether whoever started this process wants it to ignore a signal: `SigIgn` of proc_pid_status(5), a bit a signal.
+fn is_ignored(signal: i32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+pub(super) fn timespec(duration: Duration) -> Timespec {
+    Timespec { tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX), tv_nsec: duration.subsec_nanos().into() }
+}
