@@ -1,5 +1,6 @@
 //! `l4d2ctl install`.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
