@@ -1,6 +1,7 @@
 //! The demo, as the README has it.
 
 use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Mutex;
 
@@ -28,6 +29,20 @@ fn the_demo_shows_everything_and_leaves_nothing() {
     assert_eq!(std::fs::read_dir(sandbox.home()).unwrap().count(), 0, "something is left");
 }
 
+/// A kept demo, whose servers end with the test, also when that fails half way.
+struct Kept<'a> {
+    sandbox: &'a Sandbox,
+    root: PathBuf,
+}
+
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
+        for name in ["friday", "league"] {
+            let _ = self.sandbox.command(&["delete", name]).env("LEFT4ME_ROOT", &self.root).output();
+        }
+    }
+}
+
 /// The lines that are printed are run as they are, by a shell, in a directory whose name needs quotes.
 #[test]
 fn what_is_kept_can_be_gone_on_with() {
@@ -35,6 +50,7 @@ fn what_is_kept_can_be_gone_on_with() {
     let sandbox = Sandbox::new();
     let here = sandbox.dir.path().join("it's here");
     std::fs::create_dir(&here).unwrap();
+    let _kept = Kept { sandbox: &sandbox, root: here.join("left4me-demo") };
     let demo = || Ran::of(&sandbox.command(&["demo", "--keep"]).current_dir(&here).output().unwrap());
     let ran = demo();
     assert_eq!(ran.code, 0, "{ran:?}");
@@ -48,12 +64,18 @@ fn what_is_kept_can_be_gone_on_with() {
     let script = script.replace("l4d2ctl delete friday", &format!("{more}\nl4d2ctl delete friday"));
     let script = script.replace("l4d2ctl install", "l4d2ctl stop friday; l4d2ctl stop league; l4d2ctl install");
     let mut shell = std::process::Command::new("sh");
-    shell.args(["-ec", &script]).env_clear().env("PATH", "/usr/bin:/bin").current_dir(&here);
+    shell
+        .args(["-ec", &script])
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", sandbox.home())
+        .current_dir(&here);
     let went = Ran::of(&shell.output().unwrap());
     assert_eq!(went.code, 0, "{script}\n{went:?}");
     assert!(went.stdout.contains("league  running") && went.stdout.contains("installed build"), "{went:?}");
     assert!(!went.stdout.contains("LAN servers are restricted"), "{went:?}");
     assert_eq!(std::fs::read_dir(&here).unwrap().count(), 0, "something is left");
+    assert_eq!(std::fs::read_dir(sandbox.home()).unwrap().count(), 0, "the caller's home was touched");
 }
 
 #[test]
