@@ -5,6 +5,9 @@
 
 mod document;
 mod excerpt;
+#[cfg(test)]
+mod tests;
+mod wording;
 
 use std::collections::BTreeSet;
 
@@ -25,7 +28,7 @@ const MAX_LINE: usize = 4096;
 const MAX_LINES: usize = 4096;
 
 /// Arguments that are not the spec's to give, each with the reason.
-const RESERVED_ARGUMENTS: [(&str, &str); 9] = [
+const RESERVED_ARGUMENTS: [(&str, &str); 12] = [
     ("+hostport", "`port:` sets the port"),
     ("-port", "`port:` sets the port"),
     ("+port", "`port:` sets the port"),
@@ -33,6 +36,9 @@ const RESERVED_ARGUMENTS: [(&str, &str); 9] = [
     ("-ip", "servers bind 0.0.0.0, so that RCON answers on this host"),
     ("-game", "it is always left4dead2"),
     ("-norestart", "it is always given: the supervisor restarts the server"),
+    ("-debug", "srcds_run would stay between the supervisor and the game"),
+    ("-ignoresigint", "the supervisor ends a server with SIGINT"),
+    ("-fork", "an instance is one server"),
     ("-autoupdate", "`l4d2ctl install` updates the game"),
     ("+rcon_password", "arguments are visible to every user of the host; a password is made for each instance"),
 ];
@@ -99,6 +105,10 @@ type Checked<T> = std::result::Result<T, Located<String>>;
 
 fn check(document: &Document) -> Checked<Spec> {
     let port = document.port.try_map(|&port| Port::try_from(port).map_err(|error| error.to_string()))?;
+    // Before they are compared with each other.
+    if let Some(first) = document.overlays.get(names::MAX_LAYERS - 1) {
+        return Err(first.with(format!("at most {} overlays can be mounted", names::MAX_LAYERS - 1)));
+    }
     let mut overlays: Vec<SpecOverlay> = Vec::new();
     let mut aliases = BTreeSet::new();
     for entry in &document.overlays {
@@ -121,9 +131,6 @@ fn check(document: &Document) -> Checked<Spec> {
         }
         overlays.push(SpecOverlay { overlay, alias });
     }
-    if overlays.len() >= names::MAX_LAYERS {
-        return Err(document.overlays[0].with(format!("at most {} overlays can be mounted", names::MAX_LAYERS - 1)));
-    }
     let arguments =
         document.arguments.iter().map(|line| line.try_map(|text| check_argument(text))).collect::<Checked<_>>()?;
     let config = document.config.iter().map(|line| line.try_map(|text| check_line(text))).collect::<Checked<_>>()?;
@@ -133,12 +140,15 @@ fn check(document: &Document) -> Checked<Spec> {
     Ok(Spec { port, overlays, arguments, config })
 }
 
-/// An argument becomes a line of the launch file and an argument of the game's.
+/// An argument becomes a line of the launch file and one of the game's. `srcds_run` (as of 2004) splits it into words again,
+/// and the game takes quotes away: so `"+hostport 1"` is two arguments to them.
 fn check_argument(text: &str) -> std::result::Result<String, String> {
     if text.is_empty() {
         return Err("an argument is empty".to_owned());
     }
-    match RESERVED_ARGUMENTS.iter().find(|(word, _)| text.eq_ignore_ascii_case(word)) {
+    let unquoted = text.replace('"', "");
+    let is_in = |word: &str| unquoted.split_whitespace().any(|part| part.eq_ignore_ascii_case(word));
+    match RESERVED_ARGUMENTS.iter().find(|(word, _)| is_in(word)) {
         Some((word, why)) => Err(format!("argument {word} can't be given: {why}")),
         None => check_line(text),
     }

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_saphyr::{DuplicateKeyPolicy, MergeKeyPolicy, Options, Spanned};
 
 use super::excerpt::Excerpt;
+use super::wording;
 use crate::Error;
 
 /// A value and where it stands, counted from 1.
@@ -88,11 +89,15 @@ pub(super) struct Document {
 
 impl Document {
     pub(super) fn parse(excerpt: &Excerpt) -> Result<Self, Error> {
+        if is_blank(excerpt.text) {
+            // The library's place would be behind the end.
+            return Err(excerpt.error(1, 1, "the spec is empty"));
+        }
         let raw: Raw = serde_saphyr::from_str_with_options(excerpt.text, options()).map_err(|error| {
             let place = error.location();
             let number = |n: u64| usize::try_from(n).unwrap_or(1).max(1);
             let (line, column) = place.map_or((1, 1), |place| (number(place.line()), number(place.column())));
-            excerpt.error(line, column, &message(&error))
+            excerpt.error(line, column, &wording::message(error.without_snippet()))
         })?;
         let located = |lines: Vec<Spanned<String>>| lines.into_iter().map(Located::from).collect();
         Ok(Self {
@@ -112,6 +117,8 @@ fn options() -> Options {
         no_schema: true,
         duplicate_keys: DuplicateKeyPolicy::Error,
         merge_keys: MergeKeyPolicy::Error,
+        reject_unsupported_tags: true,
+        reject_tagged_field_names: true,
         with_snippet: false,
         budget: serde_saphyr::budget! {
             max_depth: 8,
@@ -122,12 +129,7 @@ fn options() -> Options {
     }
 }
 
-/// The library's message without the place, which the excerpt shows.
-fn message(error: &serde_saphyr::Error) -> String {
-    let text = error.without_snippet().to_string();
-    let text = text.lines().next().unwrap_or_default();
-    match text.rfind(" at line ") {
-        Some(end) => text[..end].to_owned(),
-        None => text.to_owned(),
-    }
+/// Nothing but comments and blank lines.
+fn is_blank(text: &str) -> bool {
+    text.trim_start_matches('\u{feff}').lines().map(str::trim).all(|line| line.is_empty() || line.starts_with('#'))
 }

@@ -12,9 +12,10 @@ pub(super) struct Excerpt<'a> {
 }
 
 impl Excerpt<'_> {
-    /// A refusal at a place, both counted from 1.
+    /// A refusal at a place, both counted from 1. One behind the last line is shown at the end of that.
     pub(super) fn error(&self, line: usize, column: usize, problem: &str) -> Error {
         let start = self.offset(line, column);
+        let (line, column) = self.place(start);
         let end = self.text[start..].chars().next().map_or(start, |c| start + if c == '\n' { 0 } else { c.len_utf8() });
         let snippet =
             Snippet::source(self.text).path(self.file_name).annotation(AnnotationKind::Primary.span(start..end));
@@ -28,9 +29,17 @@ impl Excerpt<'_> {
 
     /// The byte at which a line and column begin, within the text whatever they are.
     fn offset(&self, line: usize, column: usize) -> usize {
+        let end = self.text.trim_end_matches(['\r', '\n']).len();
         let before: usize = self.text.split_inclusive('\n').take(line - 1).map(str::len).sum();
         let rest = &self.text[before..];
         let within: usize = rest.chars().take_while(|&c| c != '\n').take(column - 1).map(char::len_utf8).sum();
-        before + within
+        (before + within).min(end)
+    }
+
+    /// The line and column of a byte.
+    fn place(&self, offset: usize) -> (usize, usize) {
+        let before = &self.text[..offset];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
     }
 }
