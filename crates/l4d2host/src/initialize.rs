@@ -48,9 +48,11 @@ impl Host {
         check_revision(name, old.as_ref().map(|old| &old.revision), if_revision)?;
         check_overlays(&root, &new.spec)?;
         check_port(&root, name, &new.spec)?;
+        // Asked before anything is written: a supervisor that does not answer is an error of a command that did nothing.
+        let idle = [InstanceState::Stopped, InstanceState::Failed];
+        let running = exists && !idle.contains(&self.state_of(name)?);
         make_runtime(&root, name)?;
         put_instance(&root, name, &new, source, exists)?;
-        let running = exists && self.state_of(name)? != InstanceState::Stopped;
         Ok(Initialized { revision: new.revision, created: !exists, running })
     }
 }
