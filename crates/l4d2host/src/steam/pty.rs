@@ -1,11 +1,9 @@
 //! The terminal that SteamCMD is given: on a pipe it prints in blocks, minutes apart, and asks its questions unseen.
 
-use std::ffi::OsStr;
-use std::fs::{File, OpenOptions};
-use std::os::unix::ffi::OsStrExt;
+use std::fs::File;
 
 use rustix::io::Errno;
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{LocalModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
 use crate::{Error, Result};
@@ -19,12 +17,13 @@ pub(super) fn open() -> Result<(File, File)> {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).map_err(failed)?;
     grantpt(&master).and_then(|()| unlockpt(&master)).map_err(failed)?;
     tcsetwinsize(&master, SIZE).map_err(failed)?;
-    let path = ptsname(&master, Vec::new()).map_err(failed)?;
-    let slave = OpenOptions::new().read(true).write(true).open(OsStr::from_bytes(path.as_bytes()));
-    let slave = slave.map_err(|e| Error::io("can't open a pty", e))?;
+    // Not ours to be controlled by: to a session leader without a terminal (a service) the first one opened becomes that,
+    // SteamCMD could not have it, and its end would be a hang-up for us.
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let slave = ioctl_tiocgptpeer(&master, flags).map_err(failed)?;
     // A password that is typed for SteamCMD must not come back as something that it printed.
     let mut modes = tcgetattr(&slave).map_err(failed)?;
     modes.local_modes.remove(LocalModes::ECHO);
     tcsetattr(&slave, OptionalActions::Now, &modes).map_err(failed)?;
-    Ok((File::from(master), slave))
+    Ok((File::from(master), File::from(slave)))
 }
