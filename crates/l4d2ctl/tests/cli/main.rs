@@ -2,6 +2,7 @@
 
 mod arguments;
 mod demo;
+mod doctor;
 mod files;
 mod json;
 mod life;

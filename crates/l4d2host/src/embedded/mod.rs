@@ -16,6 +16,7 @@ mod lock;
 mod mounts;
 mod namespaces;
 mod policy;
+mod probe;
 mod reader;
 mod signals;
 mod state;
@@ -38,6 +39,8 @@ use crate::supervisor::{Supervisor, SupervisorKind};
 use crate::{Error, ErrorKind, LogOptions, LogStream, Result, UnitDetails, UnitState};
 use state::State;
 
+pub(crate) use probe::{Probe, probe};
+
 /// The game's 15 s of grace, and some for the rest. A supervisor that needs longer is killed.
 const STOP_LIMIT: Timespec = Timespec { tv_sec: 25, tv_nsec: 0 };
 
@@ -54,6 +57,7 @@ pub fn run_if_called(args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     let args: Vec<OsString> = args.skip(1).collect();
     let (part, args) = args.split_first()?;
     match (part.to_str()?, args) {
+        ("supervise-probe", [dir]) => Some(probe::run(dir)),
         ("supervise", [root, name]) => Some(namespaces::enter(root, name)),
         ("supervise-init", [root, name]) => Some(init::run(root, name)),
         ("supervise-game", [merged, launch]) => Some(game::run(merged, launch)),

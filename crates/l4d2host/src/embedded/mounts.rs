@@ -58,7 +58,7 @@ fn failed(what: &'static str) -> impl Fn(Errno) -> Error {
 }
 
 /// Says what is wrong with the place, where the kernel says EINVAL and no more.
-fn explain(error: overlay::Error, stack: &Stack) -> Error {
+pub(super) fn explain(error: overlay::Error, stack: &Stack) -> Error {
     /// `OVERLAYFS_SUPER_MAGIC` (linux/magic.h).
     const OVERLAYFS: u64 = 0x794c_7630;
     let on_overlay = fstatfs(&stack.upper).is_ok_and(|fs| u64::try_from(fs.f_type) == Ok(OVERLAYFS));

@@ -70,7 +70,7 @@ fn set_cloexec(number: i32) -> rustix::io::Result<()> {
 
 /// Makes user, mount and PID namespaces; the next child is PID 1. Real root that is forbidden a user namespace (in a
 /// container) does without one.
-fn unshare() -> Result<()> {
+pub(super) fn unshare() -> Result<()> {
     let (uid, gid) = (geteuid(), getegid());
     let others = UnshareFlags::NEWNS | UnshareFlags::NEWPID;
     match unshare_flags(UnshareFlags::NEWUSER | others) {

@@ -261,7 +261,7 @@ fn missing_space(ended: &Ended, installation: &Dir) -> String {
 }
 
 /// What an ordinary user may still write to the file system of a directory, in bytes.
-pub(super) fn free_space(dir: &Dir) -> Option<u64> {
+pub(crate) fn free_space(dir: &Dir) -> Option<u64> {
     let answer = rustix::fs::fstatvfs(dir).ok()?;
     Some(answer.f_bavail.saturating_mul(answer.f_frsize))
 }

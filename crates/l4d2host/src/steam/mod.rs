@@ -26,6 +26,7 @@ use serde::Serialize;
 
 use crate::{Error, ErrorKind, Host, Result};
 use failure::Failure;
+pub(crate) use failure::free_space;
 use run::Run;
 
 /// Left 4 Dead 2 Dedicated Server.
@@ -36,7 +37,7 @@ const APP: &str = "222860";
 const PASSES: [&str; 2] = ["windows", "linux"];
 
 /// What a fresh installation takes while it is made.
-const FRESH_SIZE: u64 = 12 << 30;
+pub(crate) const FRESH_SIZE: u64 = 12 << 30;
 
 /// How `install` goes about it.
 #[derive(Debug, Clone)]
@@ -118,7 +119,10 @@ impl Host {
             on_progress(&Progress::Step { step: format!("installing app {APP}, {pass} pass") });
             run_pass(&run, pass, &installation, request.user.as_deref(), &mut retries, on_progress)?;
         }
-        let installed = check(&installation)?;
+        let installed = check(&installation).map_err(|why| {
+            Error::new(ErrorKind::SteamcmdFailed, format!("SteamCMD said success, but {why}"))
+                .hint("`l4d2ctl install` tries again")
+        })?;
         on_progress(&Progress::Step { step: "repairing ~/.steam".to_owned() });
         client::repair(&home, &steamcmd, &installation, on_progress)?;
         on_progress(&Progress::Step { step: "writing everything to disk".to_owned() });
@@ -196,7 +200,7 @@ pub(crate) fn find_steamcmd(given: Option<&Path>) -> Result<PathBuf> {
 /// Only a warning: validating may need next to nothing, and SteamCMD itself says when it is too little.
 fn warn_of_little_space(installation: &Dir, on_progress: &mut dyn FnMut(&Progress)) {
     let fresh = !installation.exists(manifest::PATH).unwrap_or(false);
-    let Some(free) = failure::free_space(installation) else { return };
+    let Some(free) = free_space(installation) else { return };
     if fresh && free < FRESH_SIZE {
         let (free, wanted) = (free >> 30, FRESH_SIZE >> 30);
         let warning = format!("{free} GiB are free, a fresh installation takes {wanted} GiB");
@@ -238,28 +242,29 @@ fn run_pass(
     }
 }
 
-/// Whether what is on disk is a whole game. SteamCMD has said so of things that were none.
-fn check(installation: &Dir) -> Result<Installed> {
-    let wrong = |why: String| {
-        Error::new(ErrorKind::SteamcmdFailed, format!("SteamCMD said success, but {why}"))
-            .hint("`l4d2ctl install` tries again")
-    };
-    let bytes = installation.read(manifest::PATH, manifest::MAX_SIZE).map_err(|error| wrong(error.to_string()))?;
+/// The build of what is installed, or why it is not whole; none where SteamCMD has left no manifest.
+pub(crate) fn installed_build(installation: &Dir) -> Option<std::result::Result<u64, String>> {
+    let is_there = installation.exists(manifest::PATH).unwrap_or(false);
+    is_there.then(|| check(installation).map(|installed| installed.build_id))
+}
+
+/// Whether what is on disk is a whole game, or why not. SteamCMD has said so of things that were none.
+fn check(installation: &Dir) -> std::result::Result<Installed, String> {
+    let bytes = installation.read(manifest::PATH, manifest::MAX_SIZE).map_err(|error| error.to_string())?;
     let manifest = manifest::parse(&String::from_utf8_lossy(&bytes))
-        .ok_or_else(|| wrong(format!("{} can't be read", installation.label_of(manifest::PATH))))?;
+        .ok_or_else(|| format!("{} can't be read", installation.label_of(manifest::PATH)))?;
     let value = |key: &str| manifest.get(key).and_then(|value| value.parse::<u64>().ok()).unwrap_or(0);
     if manifest.get("appid").map(String::as_str) != Some(APP) {
-        return Err(wrong(format!("the manifest is not of app {APP}")));
+        return Err(format!("the manifest is not of app {APP}"));
     }
     // StateFlags is a set of bits; 4 alone means installed and nothing left to do.
     if value("stateflags") != 4 || value("buildid") == 0 {
-        return Err(wrong(format!("the manifest says StateFlags {}, build {}", value("stateflags"), value("buildid"))));
+        return Err(format!("the manifest says StateFlags {}, build {}", value("stateflags"), value("buildid")));
     }
     let is_there =
         [("srcds_run", installation.open_file("srcds_run").is_ok()), ("bin", installation.open_dir("bin").is_ok())];
     if let Some((path, _)) = is_there.into_iter().find(|(_, is_there)| !is_there) {
-        let path = installation.label_of(path);
-        return Err(wrong(format!("{path} is missing: are only the Windows files there?")));
+        return Err(format!("{} is missing: are only the Windows files there?", installation.label_of(path)));
     }
     Ok(Installed { build_id: value("buildid"), size_on_disk: value("sizeondisk") })
 }

@@ -19,7 +19,7 @@ use crate::process::{command, exit_code, spawn_error};
 use crate::{Error, ErrorKind, LogOptions, LogStream, Result, UnitDetails, UnitState};
 
 /// The unit's file below a prefix.
-const UNIT: &str = "lib/systemd/system/left4me-server@.service";
+pub(crate) const UNIT: &str = "lib/systemd/system/left4me-server@.service";
 
 /// Where an enabled unit has its link.
 const WANTS: &str = "/etc/systemd/system/multi-user.target.wants";
