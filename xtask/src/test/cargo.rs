@@ -2,7 +2,7 @@
 //! be run without any.
 
 use std::fs;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Instant;
@@ -10,7 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 
 use super::{Options, Stage};
-use crate::build::{cargo, is_root, project};
+use crate::build::{cargo, is_root, project, target_dir};
 use crate::summary::{Summary, seconds};
 
 /// A test program that hangs is ended, and has failed.
@@ -40,7 +40,10 @@ struct Counts {
 
 pub(super) fn stages(options: &Options, summary: &mut Summary) -> Result<()> {
     println!("building");
-    let suites = build(None)?;
+    let scratch = scratch()?;
+    // The tests know the programs they run by their paths. In a checkout in root's home an ordinary user can't reach them.
+    let reached = !is_root() || is_in_reach(&target_dir("dev")?)?;
+    let suites = build(if reached { None } else { Some(scratch.join("target")) })?;
     for (stage, name) in
         [(Stage::Unit, "unit tests"), (Stage::Cli, "command-line tests"), (Stage::Namespaces, "namespace tests")]
     {
@@ -50,14 +53,36 @@ pub(super) fn stages(options: &Options, summary: &mut Summary) -> Result<()> {
         let chosen: Vec<&Suite> = suites.iter().filter(|suite| suite.stage == stage).collect();
         run_all(summary, name, &chosen, &options.filter, None)?;
         if stage != Stage::Unit && is_root() {
-            without_root(summary, name, stage, &suites, &options.filter)?;
+            let tmp = scratch.join(std::process::id().to_string());
+            fs::create_dir_all(&tmp).with_context(|| format!("can't make {}", tmp.display()))?;
+            chown(&tmp, Some(NOBODY), Some(NOBODY))?;
+            let done = run_all(summary, &format!("{name} without root"), &chosen, &options.filter, Some(&tmp));
+            fs::remove_dir_all(&tmp).with_context(|| format!("can't remove {}", tmp.display()))?;
+            done?;
         }
     }
     Ok(())
 }
 
+/// A directory that everybody can go through and we alone can write to.
+fn scratch() -> Result<PathBuf> {
+    let uid = fs::metadata("/proc/self")?.uid();
+    let scratch = std::env::temp_dir().join(format!("left4me-tests-{uid}"));
+    fs::create_dir_all(&scratch)?;
+    let made = fs::symlink_metadata(&scratch)?;
+    ensure!(made.is_dir() && made.uid() == uid, "{} is somebody else's: remove it", scratch.display());
+    fs::set_permissions(&scratch, fs::Permissions::from_mode(0o755))?;
+    Ok(scratch)
+}
+
+/// Whether a user with no rights can go there.
+fn is_in_reach(dir: &Path) -> Result<bool> {
+    fs::create_dir_all(dir)?;
+    Ok(as_nobody("test").arg("-x").arg(dir).status().context("can't run setpriv")?.success())
+}
+
 /// Builds all tests (in another place than usual, if one is named), and lists them in the order of their packages.
-fn build(place: Option<&Path>) -> Result<Vec<Suite>> {
+fn build(place: Option<PathBuf>) -> Result<Vec<Suite>> {
     let args = ["test", "--quiet", "--workspace", "--no-run", "--message-format=json-render-diagnostics"];
     let mut command = cargo(&args);
     command.envs(place.map(|place| ("CARGO_TARGET_DIR", place)));
@@ -84,31 +109,6 @@ fn suite(line: &str) -> Option<Suite> {
         _ => Stage::Unit,
     };
     Some(Suite { stage, package, name: message["target"]["name"].as_str()?.to_owned(), executable, directory })
-}
-
-/// The same tests as a user with no rights.
-fn without_root(summary: &mut Summary, name: &str, stage: Stage, suites: &[Suite], filter: &str) -> Result<()> {
-    let scratch = std::env::temp_dir().join("left4me-tests-without-root");
-    let tmp = scratch.join(std::process::id().to_string());
-    fs::create_dir_all(&tmp)?;
-    chown(&tmp, Some(NOBODY), Some(NOBODY))?;
-    let elsewhere;
-    let mut suites = suites;
-    if !suites.iter().all(|suite| is_in_reach(&suite.executable)) {
-        // As in a checkout in root's home. A copy would not help: the tests know the programs they run by their paths.
-        println!("building once more, where an ordinary user can go");
-        elsewhere = build(Some(&scratch.join("target")))?;
-        suites = &elsewhere;
-    }
-    let chosen: Vec<&Suite> = suites.iter().filter(|suite| suite.stage == stage).collect();
-    let done = run_all(summary, &format!("{name} without root"), &chosen, filter, Some(&tmp));
-    fs::remove_dir_all(&tmp).with_context(|| format!("can't remove {}", tmp.display()))?;
-    done
-}
-
-/// Whether a user with no rights can run it.
-fn is_in_reach(executable: &Path) -> bool {
-    as_nobody("test").arg("-x").arg(executable).status().is_ok_and(|status| status.success())
 }
 
 /// Runs programs of tests, as nobody where a directory for that one is given; says how it went, and more where it went

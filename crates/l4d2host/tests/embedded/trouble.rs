@@ -89,9 +89,8 @@ fn a_state_file_is_not_believed(t: &TestHost) {
 
 /// Runs a part of this test in namespaces of its own, after a shell line.
 fn elsewhere(t: &TestHost, unshare: &[&str], line: &str, part: &str) {
-    let exe = std::env::current_exe().unwrap();
-    // Opened, as another user may not reach it by its path.
-    let exe = fs::File::open(exe).unwrap();
+    // Opened, and not by its path, as another user may not reach it by that.
+    let exe = fs::File::open("/proc/self/exe").unwrap();
     let output = Command::new("unshare")
         .args(unshare)
         .args(["sh", "-ec", &format!("cd \"$1\"; {line}; exec /proc/self/fd/0 run-test \"$2\" \"$1/there\""), "sh"])
