@@ -1,43 +1,34 @@
-//! Cvars and the files that set them, as Source reads them.
+//! Cvars, and the words of the lines that set them, as Source reads them.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::str::FromStr;
 
-/// A file that execs itself ends somewhere.
-const MAX_DEPTH: usize = 8;
+/// Those that have a value before anything sets it.
+const DEFAULTS: [(&str, &str); 10] = [
+    ("hostname", "Left 4 Dead 2 (SIMULATED)"),
+    ("map", "c1m1_hotel"),
+    ("mp_gamemode", "coop"),
+    ("rcon_password", ""),
+    ("sv_alltalk", "0"),
+    ("sv_cheats", "0"),
+    ("sv_consistency", "1"),
+    ("sv_lan", "0"),
+    ("sv_password", ""),
+    ("z_difficulty", "Normal"),
+];
 
 /// All cvars by name; Source is last-wins.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Cvars(BTreeMap<String, String>);
 
 impl Cvars {
-    /// Those on the command line: `+name value`.
-    pub(super) fn from_arguments(args: &[String]) -> Self {
-        let mut cvars = Self::default();
-        for pair in args.windows(2) {
-            if let Some(name) = pair[0].strip_prefix('+')
-                && !pair[1].starts_with('+')
-            {
-                cvars.set(name, &pair[1]);
-            }
-        }
-        cvars
+    pub(super) fn new() -> Self {
+        Self(DEFAULTS.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
     }
 
+    /// A cvar's value; empty for one that nobody has set.
     pub(super) fn get(&self, name: &str) -> &str {
-        match (self.0.get(&name.to_ascii_lowercase()), name) {
-            (Some(value), _) => value,
-            (None, "hostname") => "Left 4 Dead 2 (SIMULATED)",
-            (None, _) => "",
-        }
-    }
-
-    pub(super) fn map(&self) -> &str {
-        match self.get("map") {
-            "" => "c1m1_hotel",
-            map => map,
-        }
+        self.0.get(&name.to_ascii_lowercase()).map_or("", String::as_str)
     }
 
     pub(super) fn number<T: FromStr>(&self, name: &str) -> Option<T> {
@@ -48,6 +39,7 @@ impl Cvars {
         !matches!(self.get(name), "" | "0" | "off")
     }
 
+    /// Plugins bring cvars of their own, so that any name may be set.
     pub(super) fn set(&mut self, name: &str, value: &str) {
         self.0.insert(name.to_ascii_lowercase(), value.to_owned());
     }
@@ -68,53 +60,45 @@ impl Cvars {
         let lines = self.0.keys().map(|name| format!("{name:40} : cvar\n"));
         lines.chain([format!("{} total convars/concommands\n", self.0.len())]).collect()
     }
-
-    /// Runs a file of the cfg directory; a missing one is said, and no error.
-    pub(super) fn exec(&mut self, file: &str, print: &mut dyn FnMut(String)) {
-        self.exec_at(file, 0, print);
-    }
-
-    fn exec_at(&mut self, file: &str, depth: usize, print: &mut dyn FnMut(String)) {
-        if depth == MAX_DEPTH || file.contains("..") || file.starts_with('/') {
-            return print(format!("exec: refused {file}"));
-        }
-        let Ok(bytes) = fs::read(format!("left4dead2/cfg/{file}")) else {
-            // sim.cfg is nothing of the game's: without it, silence.
-            if file != "sim.cfg" {
-                print(format!("exec: couldn't exec {file}"));
-            }
-            return;
-        };
-        for line in String::from_utf8_lossy(&bytes).lines() {
-            let words = words(line);
-            match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-                [] => {}
-                ["exec", other] => self.exec_at(other, depth + 1, print),
-                [name, value, ..] => self.set(name, value),
-                [name] => print(format!("Unknown command \"{name}\"")),
-            }
-        }
-    }
 }
 
-/// The words of a line: quotes hold one together, `//` begins a comment.
-pub(super) fn words(line: &str) -> Vec<String> {
-    let mut words = Vec::new();
+/// The commands of a text as words: a line's end or `;` ends one, quotes hold a word together, and `//` begins a comment
+/// even within a word, so that an address without quotes loses all from there, as it does in Source.
+pub(super) fn commands(text: &str) -> Vec<Vec<String>> {
+    text.lines().flat_map(commands_of_line).filter(|words| !words.is_empty()).collect()
+}
+
+fn commands_of_line(line: &str) -> Vec<Vec<String>> {
+    let mut commands = vec![Vec::new()];
     let mut rest = line.trim_start();
     while !rest.is_empty() && !rest.starts_with("//") {
+        if let Some(next) = rest.strip_prefix(';') {
+            commands.push(Vec::new());
+            rest = next.trim_start();
+            continue;
+        }
         let (word, after) = match rest.strip_prefix('"') {
             Some(quoted) => quoted.split_once('"').unwrap_or((quoted, "")),
-            None => rest.split_at(rest.find([' ', '\t', '"']).unwrap_or(rest.len())),
+            None => rest.split_at(end_of_word(rest)),
         };
-        words.push(word.to_owned());
+        commands.last_mut().into_iter().for_each(|words| words.push(word.to_owned()));
         rest = after.trim_start();
     }
-    words
+    commands
+}
+
+fn end_of_word(text: &str) -> usize {
+    let mark = text.find([' ', '\t', '"', ';']).unwrap_or(text.len());
+    text.find("//").map_or(mark, |comment| comment.min(mark))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        commands(line).concat()
+    }
 
     #[test]
     fn words_quotes_and_comments() {
@@ -123,12 +107,27 @@ mod tests {
         assert_eq!(words(r#"rcon_password "a//b""#), ["rcon_password", "a//b"]);
         assert_eq!(words("// all"), Vec::<String>::new());
         assert_eq!(words(r#"open "end"#), ["open", "end"]);
+        assert_eq!(words("sv_downloadurl http://host/"), ["sv_downloadurl", "http:"]);
     }
 
     #[test]
-    fn arguments_become_cvars() {
-        let args = ["-game", "left4dead2", "+hostport", "27016", "+map", "c2m1", "+flag", "+x", "1"];
-        let cvars = Cvars::from_arguments(&args.map(str::to_owned));
-        assert_eq!((cvars.number::<u16>("hostport"), cvars.map(), cvars.get("x")), (Some(27016), "c2m1", "1"));
+    fn a_line_may_hold_several_commands() {
+        assert_eq!(commands("a 1; b 2;;c\n\nd"), [vec!["a", "1"], vec!["b", "2"], vec!["c"], vec!["d"]]);
+        assert_eq!(commands(r#"say "a;b" // ; c"#), [["say", "a;b"]]);
+    }
+
+    #[test]
+    fn the_last_value_wins_whatever_the_case() {
+        let mut cvars = Cvars::new();
+        cvars.set("sv_Cheats", "1");
+        cvars.set("sv_cheats", "0");
+        assert_eq!((cvars.get("SV_CHEATS"), cvars.is_on("sv_cheats")), ("0", false));
+    }
+
+    #[test]
+    fn the_password_is_not_shown() {
+        let mut cvars = Cvars::new();
+        cvars.set("rcon_password", "secret");
+        assert!(!cvars.show("RCON_Password").contains("secret") && !cvars.list().contains("secret"));
     }
 }

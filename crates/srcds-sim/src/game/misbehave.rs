@@ -37,6 +37,18 @@ pub(super) fn after_start(cvars: &Cvars) {
             Err(error) => say(&format!("can't fork: {error}")),
         }
     }
+    for _ in 0..cvars.number("sim_threads").unwrap_or(0_u64) {
+        // Parked for ever, and counted by TasksMax as a process is.
+        let thread = std::thread::Builder::new().spawn(|| {
+            loop {
+                std::thread::park();
+            }
+        });
+        if let Err(error) = thread {
+            say(&format!("can't start a thread: {error}"));
+            break;
+        }
+    }
     if let Some(pid) = cvars.number("sim_signal").and_then(rustix::process::Pid::from_raw) {
         // To another server, say: signal 0 would be enough to ask, a real one is what an attacker sends.
         match rustix::process::kill_process(pid, rustix::process::Signal::TERM) {
