@@ -48,12 +48,18 @@ pub(crate) struct Instance {
 impl Instance {
     /// Reads the instance; `None` where there is no such directory.
     pub(crate) fn read(root: &Dir, name: &InstanceName) -> Result<Option<Self>> {
-        let path = format!("instances/{name}");
-        let dir = match root.open_dir(&path) {
-            Ok(dir) => dir,
-            Err(error) if error.errno() == Some(Errno::NOENT) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
+        loop {
+            let Some(dir) = open(root, name)? else { return Ok(None) };
+            let read = Self::read_in(&dir, name);
+            // Whoever only looks has no lock, so the instance may be replaced and the old files removed meanwhile: what is
+            // missing then is no damage. An open directory's inode is not given away, so the same is the same.
+            if read.is_ok() || open(root, name)?.is_some_and(|now| now.id().ok() == dir.id().ok()) {
+                return read.map(Some);
+            }
+        }
+    }
+
+    fn read_in(dir: &Dir, name: &InstanceName) -> Result<Self> {
         let damaged = |why: String| {
             Error::new(ErrorKind::Corrupt, format!("instance {name}: {why}"))
                 .hint(format!("`l4d2ctl initialize {name} -f SPEC.yaml` writes its files anew"))
@@ -61,7 +67,7 @@ impl Instance {
         let bytes = dir.read("instance.json", MAX_SIZE).map_err(|error| damaged(error.to_string()))?;
         let compiled: Compiled =
             serde_json::from_slice(&bytes).map_err(|e| damaged(format!("instance.json can't be read: {e}")))?;
-        Self::from_compiled(compiled).map(Some).map_err(damaged)
+        Self::from_compiled(compiled).map_err(damaged)
     }
 
     /// The same of an instance that must be there.
@@ -117,6 +123,15 @@ impl Instance {
     }
 }
 
+/// The instance's directory, if there is one.
+fn open(root: &Dir, name: &InstanceName) -> Result<Option<Dir>> {
+    match root.open_dir(format!("instances/{name}")) {
+        Ok(dir) => Ok(Some(dir)),
+        Err(error) if error.errno() == Some(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Every instance that has a directory, by name; what does not follow the rule of names is none.
 pub(crate) fn names(root: &Dir) -> Result<Vec<InstanceName>> {
     let entries = match root.open_dir("instances") {
@@ -133,4 +148,34 @@ pub(crate) fn names(root: &Dir) -> Result<Vec<InstanceName>> {
 pub(crate) fn not_found(name: &InstanceName) -> Error {
     Error::new(ErrorKind::NotFound, format!("there is no instance {name}"))
         .hint(format!("`l4d2ctl status` lists them; `l4d2ctl initialize {name} -f SPEC.yaml` makes it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::SpecSource;
+
+    #[test]
+    fn one_that_is_replaced_while_it_is_read_is_whole() {
+        let place = tempfile::tempdir().unwrap();
+        let root = Dir::open_root(&place.path().canonicalize().unwrap()).unwrap();
+        let (tmp, instances) = (root.make_dir("tmp", 0o755).unwrap(), root.make_dir("instances", 0o755).unwrap());
+        let source = SpecSource { file_name: "spec".to_owned(), bytes: b"port: 27015".to_vec() };
+        let instance = Instance { revision: source.revision(), spec: source.parse().unwrap() };
+        let put = |dir: &Dir| drop(dir.create_file("instance.json", &instance.print().unwrap(), 0o600).unwrap());
+        put(&instances.create_dir("a", 0o700).unwrap());
+        let name: InstanceName = "a".parse().unwrap();
+        std::thread::scope(|scope| {
+            let replacing = scope.spawn(|| {
+                for _ in 0..1_500 {
+                    put(&tmp.create_dir("a", 0o700).unwrap());
+                    tmp.exchange("a", &instances, "a").unwrap();
+                    tmp.remove("a").unwrap();
+                }
+            });
+            while !replacing.is_finished() {
+                assert_eq!(Instance::read(&root, &name).unwrap().as_ref(), Some(&instance));
+            }
+        });
+    }
 }
