@@ -1,6 +1,7 @@
 //! Reading the arguments and handing over to the command.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -19,6 +20,10 @@ struct Cli {
     /// Print JSON for programs: one document, or one a line where it streams
     #[arg(long, global = true)]
     json: bool,
+
+    /// Wait so long where another command has the instance or the game; 0: not at all
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60)]
+    lock_timeout: u32,
 
     #[command(subcommand)]
     command: Command,
@@ -41,9 +46,12 @@ enum Command {
 pub(crate) fn run() -> ExitCode {
     // Asked for before parsing, as a usage error is one, too.
     let json = std::env::args_os().any(|arg| arg == "--json");
-    let ui = Ui::new(json);
+    let ui = Ui::new(json, Duration::ZERO);
     match Cli::try_parse() {
-        Ok(cli) => ui.end(dispatch(cli, &ui)),
+        Ok(cli) => {
+            let ui = Ui::new(json, Duration::from_secs(cli.lock_timeout.into()));
+            ui.end(dispatch(cli, &ui))
+        }
         Err(error) if json && error.use_stderr() => ui.end(Err(Problem::usage(&error))),
         Err(error) => {
             // --help and --version are no errors. Nobody is left to tell if printing fails.

@@ -2,20 +2,27 @@
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::problem::Problem;
 
-/// How to talk.
+/// How to talk, and how long to be silent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ui {
     json: bool,
+    lock_timeout: Duration,
 }
 
 impl Ui {
-    pub(crate) fn new(json: bool) -> Self {
-        Self { json }
+    pub(crate) fn new(json: bool, lock_timeout: Duration) -> Self {
+        Self { json, lock_timeout }
+    }
+
+    /// How long to wait for another command.
+    pub(crate) fn lock_timeout(self) -> Duration {
+        self.lock_timeout
     }
 
     pub(crate) fn is_json(self) -> bool {

@@ -1,16 +1,21 @@
 //! One root directory and one supervisor: the value that everything is a function on.
 
-use std::fs::File;
+use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use names::InstanceName;
 use overlay::beneath::Dir;
 
 use crate::account::Account;
 use crate::embedded::Embedded;
+use crate::lock::{self, Held, Lock};
 use crate::supervisor::systemd::{self, Systemd};
 use crate::{Error, ErrorKind, Result, Supervisor, SupervisorKind};
+
+/// How long a command waits for another, unless [`Host::wait_for_others`] says otherwise.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A host: where everything lies and who runs it.
 #[derive(Debug)]
@@ -19,6 +24,17 @@ pub struct Host {
     supervisor: Box<dyn Supervisor>,
     /// HOME of SteamCMD and, under the embedded supervisor, of the game; otherwise the account's.
     home: Option<PathBuf>,
+    lock_timeout: Duration,
+    on_wait: OnWait,
+}
+
+/// Told whom a command waits for.
+struct OnWait(Box<dyn Fn(&str)>);
+
+impl fmt::Debug for OnWait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnWait")
+    }
 }
 
 /// The directories of the root, made where they are missing.
@@ -48,7 +64,7 @@ impl Host {
                     .hint("`sudo cargo xtask install` installs it; LEFT4ME_SUPERVISOR=embedded does without"));
             }
         };
-        Ok(Self { root, supervisor, home: None })
+        Ok(Self::new(root, supervisor, None))
     }
 
     /// A host of its own, run by the embedded supervisor: the root directory is made if it is missing, and is the home
@@ -57,7 +73,17 @@ impl Host {
         std::fs::create_dir_all(root).map_err(|e| Error::io(format!("can't make {}", root.display()), e))?;
         let root = root.canonicalize().map_err(|e| Error::io(format!("can't resolve {}", root.display()), e))?;
         let supervisor = Box::new(Embedded::new(root.clone(), Some(root.clone())));
-        Ok(Self { supervisor, home: Some(root.clone()), root })
+        Ok(Self::new(root.clone(), supervisor, Some(root)))
+    }
+
+    fn new(root: PathBuf, supervisor: Box<dyn Supervisor>, home: Option<PathBuf>) -> Self {
+        Self { root, supervisor, home, lock_timeout: LOCK_TIMEOUT, on_wait: OnWait(Box::new(|_| {})) }
+    }
+
+    /// How long to wait where another command has what is needed, otherwise 60 s, and whom to tell for whom one waits.
+    #[must_use]
+    pub fn wait_for_others(self, lock_timeout: Duration, on_wait: impl Fn(&str) + 'static) -> Self {
+        Self { lock_timeout, on_wait: OnWait(Box::new(on_wait)), ..self }
     }
 
     /// The root directory.
@@ -136,19 +162,14 @@ impl Host {
         Ok(Dir::open_root(&self.root)?)
     }
 
-    /// One command at a time on an instance: waits, and holds until the file is dropped, however the process ends.
-    pub(crate) fn lock_instance(root: &Dir, name: &InstanceName) -> Result<File> {
-        lock(root, &format!("{name}.lock"), File::lock)
+    /// Takes a lock, after whoever has it.
+    pub(crate) fn lock(&self, root: &Dir, lock: Lock<'_>) -> Result<Held> {
+        self.lock_and_tell(root, lock, &mut |who| (self.on_wait.0)(who))
     }
 
-    /// What changes which ports are taken.
-    pub(crate) fn lock_ports(root: &Dir) -> Result<File> {
-        lock(root, ".host", File::lock)
-    }
-
-    /// Starts share it; an install holds it alone.
-    pub(crate) fn lock_installation_shared(root: &Dir) -> Result<File> {
-        lock(root, ".installation", File::lock_shared)
+    /// The same, with another way of telling whom it waits for.
+    pub(crate) fn lock_and_tell(&self, root: &Dir, lock: Lock<'_>, tell: &mut dyn FnMut(&str)) -> Result<Held> {
+        lock::take(root, lock, self.lock_timeout, tell)
     }
 
     /// Refuses an instance that the supervisor which is not ours has running.
@@ -168,13 +189,6 @@ impl Host {
             }
         }
     }
-}
-
-fn lock(root: &Dir, file: &str, how: fn(&File) -> std::io::Result<()>) -> Result<File> {
-    let locks = root.open_dir("locks")?;
-    let lock = locks.open_or_create(file, 0o600)?;
-    how(&lock).map_err(|e| Error::io(format!("can't lock {}", locks.label_of(file)), e))?;
-    Ok(lock)
 }
 
 /// What the installer wrote into the root file; none where nothing is installed.

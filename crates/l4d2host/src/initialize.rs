@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use serde::Serialize;
 
 use crate::instance::{self, Instance};
+use crate::lock::Lock;
 use crate::spec::{Spec, SpecSource};
 use crate::staging::Staged;
 use crate::{Error, ErrorKind, Host, InstanceState, Result, Revision};
@@ -37,8 +38,7 @@ impl Host {
     ) -> Result<Initialized> {
         let new = Instance { revision: source.revision(), spec: source.parse()? };
         let root = self.open()?;
-        let _ports = Self::lock_ports(&root)?;
-        let _lock = Self::lock_instance(&root, name)?;
+        let _lock = self.lock(&root, Lock::Instance(name))?;
         // One whose files are damaged is there, has no revision, and is mended by this.
         let (exists, old) = match Instance::read(&root, name) {
             Ok(old) => (old.is_some(), old),
@@ -47,6 +47,8 @@ impl Host {
         };
         check_revision(name, old.as_ref().map(|old| &old.revision), if_revision)?;
         check_overlays(&root, &new.spec)?;
+        // Until the instance is in its place, where others see its port.
+        let _ports = self.lock(&root, Lock::Ports)?;
         check_port(&root, name, &new.spec)?;
         // Asked before anything is written: a supervisor that does not answer is an error of a command that did nothing.
         let idle = [InstanceState::Stopped, InstanceState::Failed];

@@ -9,13 +9,14 @@ use rustix::io::Errno;
 
 use crate::initialize::{check_revision, make_runtime};
 use crate::instance::{self, Instance};
+use crate::lock::Lock;
 use crate::{ErrorKind, Host, Result, Revision};
 
 impl Host {
     /// Stops the instance and removes it; says whether it was there. Removing what is not there succeeds.
     pub fn delete(&self, name: &InstanceName, if_revision: Option<&Revision>) -> Result<bool> {
         let root = self.open()?;
-        let _lock = Self::lock_instance(&root, name)?;
+        let lock = self.lock(&root, Lock::Instance(name))?;
         let (exists, revision) = match Instance::read(&root, name) {
             Ok(instance) => (instance.is_some(), instance.map(|instance| instance.revision)),
             Err(error) if error.kind() == ErrorKind::Corrupt => (true, None),
@@ -27,7 +28,7 @@ impl Host {
         let has_runtime = root.exists(format!("runtime/{name}"))?;
         if exists || has_runtime || self.is_known(name)? {
             self.check_not_held_by_other(&root, name)?;
-            self.supervisor().disable(name)?;
+            self.supervisor().disable(name, &lock)?;
         }
         let tmp = root.open_dir("tmp")?;
         // The instance first: without it the rest is nothing that anybody asks for.
@@ -47,14 +48,14 @@ impl Host {
     /// Stops the instance and empties its upper: everything its server ever wrote is gone.
     pub fn reset(&self, name: &InstanceName) -> Result<()> {
         let root = self.open()?;
-        let _lock = Self::lock_instance(&root, name)?;
+        let lock = self.lock(&root, Lock::Instance(name))?;
         match Instance::read(&root, name) {
             Ok(None) => return Err(instance::not_found(name)),
             Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
             Ok(Some(_)) | Err(_) => {}
         }
         self.check_not_held_by_other(&root, name)?;
-        self.supervisor().disable(name)?;
+        self.supervisor().disable(name, &lock)?;
         make_runtime(&root, name)?;
         let (tmp, runtime) = (root.open_dir("tmp")?, root.open_dir(format!("runtime/{name}"))?);
         // work goes with upper: what the kernel left in it belongs to what is removed.

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::initialize::make_runtime;
 use crate::instance::Instance;
+use crate::lock::Lock;
 use crate::staging::Staged;
 use crate::{Error, ErrorKind, Host, InstanceState, Result, Revision};
 
@@ -22,35 +23,36 @@ impl Host {
     /// Stages the instance's whole plan and asks the supervisor to enable and start it: nothing else.
     pub fn start(&self, name: &InstanceName) -> Result<Started> {
         let root = self.open()?;
-        let _lock = Self::lock_instance(&root, name)?;
+        let lock = self.lock(&root, Lock::Instance(name))?;
         let instance = Instance::require(&root, name)?;
         self.check_not_held_by_other(&root, name)?;
-        match self.state_of(name)? {
-            InstanceState::Running | InstanceState::Starting => {
-                let revision = crate::staging::staged_revision(&root, name)?;
-                return Ok(Started { already_running: true, revision });
-            }
+        let state = self.state_of(name)?;
+        if matches!(state, InstanceState::Running | InstanceState::Starting) {
+            let revision = crate::staging::staged_revision(&root, name)?;
+            return Ok(Started { already_running: true, revision });
+        }
+        // Before anything changes: one that waits for it in vain is to leave everything as it was.
+        let _installation = self.lock(&root, Lock::InstallationShared)?;
+        check_installed(&root)?;
+        if matches!(state, InstanceState::CrashLooping | InstanceState::Stopping) {
             // Between two runs of a server that keeps crashing, or at the end of one: what follows writes to the upper,
             // which must not be mounted meanwhile.
-            InstanceState::CrashLooping | InstanceState::Stopping => self.supervisor().disable(name)?,
-            InstanceState::Stopped | InstanceState::Failed | InstanceState::Unknown => {}
+            self.supervisor().disable(name, &lock)?;
         }
-        let _installation = Self::lock_installation_shared(&root)?;
-        check_installed(&root)?;
         stage(&root, name, &instance)?;
-        self.supervisor().enable(name)?;
+        self.supervisor().enable(name, &lock)?;
         Ok(Started { already_running: false, revision: Some(instance.revision) })
     }
 
     /// Asks the supervisor to disable and stop the instance.
     pub fn stop(&self, name: &InstanceName) -> Result<()> {
         let root = self.open()?;
-        let _lock = Self::lock_instance(&root, name)?;
+        let lock = self.lock(&root, Lock::Instance(name))?;
         if Instance::read(&root, name).is_ok_and(|instance| instance.is_none()) && !self.is_known(name)? {
             return Err(crate::instance::not_found(name));
         }
         self.check_not_held_by_other(&root, name)?;
-        self.supervisor().disable(name)
+        self.supervisor().disable(name, &lock)
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(ui: &Ui, Args { name, if_revision }: Args) -> Result<ExitCode, Problem> {
-    let existed = open_host()?.delete(&name, if_revision.as_ref())?;
+    let existed = open_host(ui)?.delete(&name, if_revision.as_ref())?;
     ui.data(&json!({ "name": name.as_str(), "deleted": true, "existed": existed }), || match existed {
         true => format!("instance {name} deleted\n"),
         false => format!("instance {name} was not there\n"),

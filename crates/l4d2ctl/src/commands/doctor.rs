@@ -21,7 +21,7 @@ use crate::ui::Ui;
 pub(crate) struct Args {}
 
 pub(crate) fn run(ui: &Ui, Args {}: Args) -> Result<ExitCode, Problem> {
-    let host = open_host()?;
+    let host = open_host(ui)?;
     let checks = host.doctor();
     let healthy = checks.iter().all(|check| check.state != CheckState::Missing);
     ui.data(&json!({ "supervisor": host.supervisor_kind().as_str(), "healthy": healthy, "checks": checks }), || {

@@ -50,7 +50,7 @@ pub(crate) struct Args {
 pub(crate) fn run(ui: &Ui, Args { name, file, if_revision }: Args) -> Result<ExitCode, Problem> {
     // Read as whoever calls, before becoming the service user, who may not see the caller's files.
     let source = read(&file)?;
-    let host = open_host()?;
+    let host = open_host(ui)?;
     let done = host.initialize(&name, &source, if_revision.as_ref())?;
     let verb = if done.created { "created" } else { "re-written" };
     let then = if done.running { "; it runs on as it was staged, and the next start uses the new spec" } else { "" };

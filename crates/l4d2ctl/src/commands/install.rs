@@ -29,7 +29,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(ui: &Ui, Args { steam_user }: Args) -> Result<ExitCode, Problem> {
-    let host = open_host()?;
+    let host = open_host(ui)?;
     // For a program, or with nothing to type into, a question is an error that says how to log in.
     let ask = !ui.is_json() && std::io::stdin().is_terminal();
     let request = InstallRequest { user: steam_user, ask, ..InstallRequest::default() };

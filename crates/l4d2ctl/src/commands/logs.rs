@@ -49,7 +49,7 @@ pub(crate) fn run(
     ui: &Ui,
     Args { name, lines, follow: _, no_follow, after_cursor }: Args,
 ) -> Result<ExitCode, Problem> {
-    let host = open_host()?;
+    let host = open_host(ui)?;
     let options = LogOptions { lines, follow: !no_follow, after_cursor, details: ui.is_json() };
     let entries = host.stream_instance_logs(&name, &options).map_err(|error| suggest(&host, &name, error))?;
     let stdout = std::io::stdout();

@@ -15,12 +15,18 @@ use l4d2host::{ErrorKind, Host, Revision};
 use names::InstanceName;
 
 use crate::problem::Problem;
+use crate::ui::Ui;
 
 /// The host that the environment names; as root, after becoming the user who owns its root directory.
-fn open_host() -> Result<Host, Problem> {
+fn open_host(ui: &Ui) -> Result<Host, Problem> {
     let mut host = Host::from_environment()?;
     host.become_owner()?;
-    Ok(host)
+    Ok(wait_for_others(host, *ui))
+}
+
+/// A host whose commands wait for others as long as the arguments say, and tell it.
+fn wait_for_others(host: Host, ui: Ui) -> Host {
+    host.wait_for_others(ui.lock_timeout(), move |who| ui.note(who))
 }
 
 /// Reads a revision as it is given after `--if-revision`.

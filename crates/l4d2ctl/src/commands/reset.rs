@@ -23,7 +23,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(ui: &Ui, Args { name }: Args) -> Result<ExitCode, Problem> {
-    let host = open_host()?;
+    let host = open_host(ui)?;
     host.reset(&name).map_err(|error| suggest(&host, &name, error))?;
     ui.data(&json!({ "name": name.as_str(), "reset": true }), || format!("instance {name} reset\n"))?;
     Ok(ExitCode::SUCCESS)

@@ -25,7 +25,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(ui: &Ui, Args { name }: Args) -> Result<ExitCode, Problem> {
-    let host = open_host()?;
+    let host = open_host(ui)?;
     let started = host.start(&name).map_err(|error| suggest(&host, &name, error))?;
     ui.data(&json!({ "name": name.as_str(), "started": started }), || match started.already_running {
         true => format!("instance {name} runs already: nothing was staged\n"),

@@ -28,7 +28,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(ui: &Ui, Args { names }: Args) -> Result<ExitCode, Problem> {
-    let host = open_host()?;
+    let host = open_host(ui)?;
     show(ui, &host, &names)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -24,7 +24,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(ui: &Ui, Args { name }: Args) -> Result<ExitCode, Problem> {
-    let host = open_host()?;
+    let host = open_host(ui)?;
     host.stop(&name).map_err(|error| suggest(&host, &name, error))?;
     ui.data(&json!({ "name": name.as_str(), "stopped": true }), || format!("instance {name} stopped\n"))?;
     Ok(ExitCode::SUCCESS)

@@ -6,6 +6,7 @@ mod doctor;
 mod files;
 mod json;
 mod life;
+mod locks;
 mod printed;
 mod specs;
 mod steam;

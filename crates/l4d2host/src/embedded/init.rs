@@ -15,7 +15,7 @@ use overlay::beneath::Dir;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, kill_process_group, wait};
-use rustix::stdio::{dup2_stderr, dup2_stdout};
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
 use super::console::Console;
 use super::host_proc::HostProc;
@@ -100,6 +100,10 @@ impl Init {
             Error::new(ErrorKind::InstanceRunning, format!("instance {name} runs already"))
                 .hint(format!("`l4d2ctl status {name}` shows it"))
         })?;
+        // The instance's, which whoever starts it handed on: from here on, this process can be found and ended.
+        File::open("/dev/null")
+            .and_then(|null| Ok(dup2_stdin(&null)?))
+            .map_err(|e| Error::io("can't let go of standard input", e))?;
         let runtime = dir.open_dir(format!("runtime/{name}"))?;
         let host_proc = HostProc::open()?;
         let (pid, start_time) = host_proc.identity()?;

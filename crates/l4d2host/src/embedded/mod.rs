@@ -36,10 +36,11 @@ use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::process::spawn_error;
 use crate::supervisor::{Supervisor, SupervisorKind};
-use crate::{Error, ErrorKind, LogOptions, LogStream, Result, UnitDetails, UnitState};
+use crate::{Error, ErrorKind, Held, LogOptions, LogStream, Result, UnitDetails, UnitState};
 use state::State;
 
 pub(crate) use probe::{Probe, probe};
+pub(crate) use state::start_time;
 
 /// The game's 15 s of grace, and some for the rest. A supervisor that needs longer is killed.
 const STOP_LIMIT: Timespec = Timespec { tv_sec: 25, tv_nsec: 0 };
@@ -103,7 +104,7 @@ impl Supervisor for Embedded {
         SupervisorKind::Embedded
     }
 
-    fn enable(&self, name: &InstanceName) -> Result<()> {
+    fn enable(&self, name: &InstanceName, lock: &Held) -> Result<()> {
         let root = self.open()?;
         if State::read(&root, name).is_some_and(|state| state.is_final()) {
             // It has said its last word, but may not have let go of the lock yet.
@@ -119,6 +120,8 @@ impl Supervisor for Embedded {
             .arg(name.as_str())
             .envs(self.home.clone().or_else(crate::account::home).map(|home| ("HOME", home)))
             .current_dir("/")
+            // Until it holds its own lock: see `init`.
+            .stdin(lock.for_child()?)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -145,7 +148,7 @@ impl Supervisor for Embedded {
         Err(Error::new(ErrorKind::StartFailed, format!("instance {name} did not start")).because(why).hint(hint))
     }
 
-    fn disable(&self, name: &InstanceName) -> Result<()> {
+    fn disable(&self, name: &InstanceName, _: &Held) -> Result<()> {
         let root = self.open()?;
         let was_running = end_supervisor(&root, name)?;
         let runtime = match root.open_dir(format!("runtime/{name}")) {

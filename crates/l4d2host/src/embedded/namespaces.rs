@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 
 use rustix::fd::BorrowedFd;
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
@@ -38,9 +38,9 @@ fn try_enter(root: &OsStr, name: &OsStr) -> Result<()> {
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
         .map_err(|errno| Error::io("can't forbid core files", errno.into()))?;
     unshare()?;
-    // Without wait: PID 1 of the namespaces goes on when this process has ended.
+    // Without wait: PID 1 of the namespaces goes on when this process has ended. Its stdin is the instance's lock.
     let mut init = Command::new("/proc/self/exe");
-    init.arg("supervise-init").arg(root).arg(name).stdin(Stdio::null());
+    init.arg("supervise-init").arg(root).arg(name);
     init.spawn().map(drop).map_err(|e| Error::io("can't start the supervisor", e))
 }
 

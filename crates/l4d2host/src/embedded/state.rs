@@ -140,7 +140,7 @@ pub(super) fn boot_id() -> String {
 }
 
 /// When a process of this host started, in clock ticks since boot.
-pub(super) fn start_time(pid: u32) -> Option<u64> {
+pub(crate) fn start_time(pid: u32) -> Option<u64> {
     parse_start_time(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 

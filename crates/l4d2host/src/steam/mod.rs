@@ -16,14 +16,14 @@ mod run;
 mod session;
 
 use std::fs;
-use std::io::Read;
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use overlay::beneath::Dir;
 use serde::Serialize;
 
+use crate::lock::Lock;
 use crate::{Error, ErrorKind, Host, Result};
 use failure::Failure;
 pub(crate) use failure::free_space;
@@ -106,7 +106,9 @@ impl Host {
             Error::new(ErrorKind::Unsupported, "the user who runs this has no home directory, which SteamCMD needs")
         })?;
         let root = self.open()?;
-        let _lock = lock_installation(&root, on_progress)?;
+        let _lock = self.lock_and_tell(&root, Lock::Installation, &mut |who| {
+            on_progress(&Progress::Step { step: who.to_owned() });
+        })?;
         self.refuse_while_running()?;
         let installation = root.open_dir("installation")?;
         // SteamCMD answers "disk write failure" where this is missing.
@@ -139,37 +141,6 @@ impl Host {
         let message = format!("instances run from the installation: {}", names.join(", "));
         Err(Error::new(ErrorKind::InstanceRunning, message)
             .hint(format!("stop them first: `l4d2ctl stop {}`", names[0])))
-    }
-}
-
-/// An install has the installation for itself, and writes into the lock who it is.
-fn lock_installation(root: &Dir, on_progress: &mut dyn FnMut(&Progress)) -> Result<fs::File> {
-    let failed = |e| Error::io("can't lock the installation", e);
-    let mut lock = root.open_dir("locks")?.open_or_create(".installation", 0o600)?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(fs::TryLockError::WouldBlock) => {
-            on_progress(&Progress::Step { step: format!("waiting for {}", holder(&mut lock)) });
-            lock.lock().map_err(failed)?;
-        }
-        Err(fs::TryLockError::Error(error)) => return Err(failed(error)),
-    }
-    let own = format!("{}\n", std::process::id());
-    lock.set_len(0).and_then(|()| lock.write_all_at(own.as_bytes(), 0)).map_err(failed)?;
-    Ok(lock)
-}
-
-/// Whom an install has to wait for. Starts share the lock, an install does not.
-fn holder(lock: &mut fs::File) -> String {
-    if lock.try_lock_shared().is_ok() {
-        return "a start".to_owned();
-    }
-    let mut text = String::new();
-    // Only a word to the person who waits.
-    let _ = lock.take(32).read_to_string(&mut text);
-    match text.trim().parse::<u32>() {
-        Ok(pid) => format!("the install that process {pid} does"),
-        Err(_) => "another install".to_owned(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt;
 
 use names::InstanceName;
 
-use crate::{LogOptions, LogStream, Result, UnitDetails, UnitState};
+use crate::{Held, LogOptions, LogStream, Result, UnitDetails, UnitState};
 
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,12 +34,13 @@ pub trait Supervisor: fmt::Debug {
     fn kind(&self) -> SupervisorKind;
 
     /// Starts the instance from what is staged, and sees to it that it comes back after a reboot, where there is such a
-    /// thing. Returns when the game has been executed; a failure carries the helper's or the game's last lines.
-    fn enable(&self, name: &InstanceName) -> Result<()>;
+    /// thing. Returns when the game has been executed; a failure carries the helper's or the game's last lines. `lock` is
+    /// the instance's, and whoever does the work holds it until it is done, also when this process is killed meanwhile.
+    fn enable(&self, name: &InstanceName, lock: &Held) -> Result<()>;
 
     /// Stops the instance, and sees to it that it stays stopped. When it returns, no process and no mount is left, and
-    /// nothing in `runtime/NAME` belongs to anybody but its owner. Succeeds for one that does not run.
-    fn disable(&self, name: &InstanceName) -> Result<()>;
+    /// nothing in `runtime/NAME` belongs to anybody but its owner. Succeeds for one that does not run. `lock` as above.
+    fn disable(&self, name: &InstanceName, lock: &Held) -> Result<()>;
 
     /// Every instance the supervisor knows of, in one question.
     fn units(&self) -> Result<BTreeMap<InstanceName, UnitState>>;

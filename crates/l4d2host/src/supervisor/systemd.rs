@@ -16,7 +16,7 @@ use names::InstanceName;
 
 use super::{Supervisor, SupervisorKind};
 use crate::process::{command, exit_code, spawn_error};
-use crate::{Error, ErrorKind, LogOptions, LogStream, Result, UnitDetails, UnitState};
+use crate::{Error, ErrorKind, Held, LogOptions, LogStream, Result, UnitDetails, UnitState};
 
 /// The unit's file below a prefix.
 pub(crate) const UNIT: &str = "lib/systemd/system/left4me-server@.service";
@@ -65,10 +65,14 @@ impl Systemd {
         Ok(sudo)
     }
 
-    /// Has the helper do something.
-    fn ask(&self, verb: &str, name: &InstanceName) -> Result<()> {
+    /// Has the helper do something, with the instance's lock in its hand.
+    fn ask(&self, verb: &str, name: &InstanceName, lock: &Held) -> Result<()> {
         let mut sudo = self.sudo("left4me-systemctl", &[verb, name.as_str()])?;
-        let status = sudo.stdout(Stdio::null()).status().map_err(|e| spawn_error("/usr/bin/sudo", e))?;
+        let status = sudo
+            .stdin(lock.for_child()?)
+            .stdout(Stdio::null())
+            .status()
+            .map_err(|e| spawn_error("/usr/bin/sudo", e))?;
         if status.success() {
             return Ok(());
         }
@@ -102,8 +106,8 @@ impl Supervisor for Systemd {
         SupervisorKind::Systemd
     }
 
-    fn enable(&self, name: &InstanceName) -> Result<()> {
-        self.ask("enable", name).map_err(|error| {
+    fn enable(&self, name: &InstanceName, lock: &Held) -> Result<()> {
+        self.ask("enable", name, lock).map_err(|error| {
             if error.kind() != ErrorKind::ChildFailed {
                 return error;
             }
@@ -117,8 +121,8 @@ impl Supervisor for Systemd {
         })
     }
 
-    fn disable(&self, name: &InstanceName) -> Result<()> {
-        self.ask("disable", name)
+    fn disable(&self, name: &InstanceName, lock: &Held) -> Result<()> {
+        self.ask("disable", name, lock)
     }
 
     fn units(&self) -> Result<BTreeMap<InstanceName, UnitState>> {

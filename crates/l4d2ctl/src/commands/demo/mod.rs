@@ -89,7 +89,7 @@ impl Demo {
             signal_hook::flag::register(signal, flag).map_err(|e| Error::io("can't handle signals", e))?;
         }
         make_dir(&dir)?;
-        let host = Host::embedded(&dir)?;
+        let host = super::wait_for_others(Host::embedded(&dir)?, ui);
         Ok(Self { ui, dir: host.root().to_owned(), host, interrupted })
     }
 
