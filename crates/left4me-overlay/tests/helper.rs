@@ -1,6 +1,8 @@
 //! The real helper, mounting for real, without root: each test runs again inside user, mount and PID namespaces of its
 //! own, where it is root, PID 1's mount namespace is its own, and `/etc` and `/run` are empty.
 
+#![allow(clippy::disallowed_methods, reason = "tests make and damage trees by path")]
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};

@@ -10,6 +10,8 @@
 //! - [`trusted`]: the file that names the root directory;
 //! - [`mountinfo`], [`record`]: what the kernel and root say is mounted.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests make and damage trees by path"))]
+
 pub mod beneath;
 mod error;
 pub mod mount;

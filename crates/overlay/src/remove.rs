@@ -89,6 +89,7 @@ fn open_writable(parent: &Dir, name: &OsStr) -> Result<Dir> {
         let place = openat2(parent, name, flags, Mode::empty(), resolve).context(what)?;
         // fchmod takes no O_PATH descriptor; its /proc name does, and stands for the same inode.
         let mode = Mode::from_raw_mode(fstat(&place).context(what)?.st_mode & 0o7777 | 0o700);
+        #[expect(clippy::disallowed_methods, reason = "the path is the descriptor's own, and leads nowhere else")]
         chmodat(rustix::fs::CWD, proc_path(&place), mode, AtFlags::empty()).context(what)?;
     }
     parent.open_dir_unmounted(name)
