@@ -2,11 +2,10 @@
 //!
 //! Every file appears by a rename, root-owned and writable by root alone. Nothing is enabled or started.
 
+mod place;
 mod root;
 
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 
@@ -161,7 +160,13 @@ pub(crate) fn install(args: &[String]) -> Result<()> {
             Source::Dist(text) => options.fill(text).into_bytes(),
             Source::Text(text) => text.clone().into_bytes(),
         };
-        put(&options.on_host(&item.path), &bytes, item.mode)?;
+        let path = options.on_host(&item.path);
+        let parent = path.parent().context("a file in no directory")?;
+        place::make_directory(parent)?;
+        if options.destdir.is_none() {
+            place::check_roots_alone(parent)?;
+        }
+        place::put(&path, &bytes, item.mode)?;
         println!("installed {}", item.path.display());
     }
     if options.destdir.is_none() {
@@ -169,34 +174,6 @@ pub(crate) fn install(args: &[String]) -> Result<()> {
         println!("nothing is enabled: `sudo -u left4me l4d2ctl doctor` says what is left to do");
     }
     Ok(())
-}
-
-/// Writes a file beside its place, checks it, and renames it. Directories are made root's and for all to read.
-fn put(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
-    let parent = path.parent().context("a file in no directory")?;
-    fs::create_dir_all(parent).with_context(|| format!("can't make {}", parent.display()))?;
-    let name = path.file_name().and_then(|name| name.to_str()).context("a file without a name")?;
-    // Names with a dot or a tilde are ignored by sudo, systemd, sysusers and tmpfiles alike.
-    let temporary = parent.join(format!(".{name}.new~"));
-    let _ = fs::remove_file(&temporary);
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    file.write_all(bytes)?;
-    file.set_permissions(fs::Permissions::from_mode(mode))?;
-    chown(&temporary, Some(0), Some(0))?;
-    file.sync_all()?;
-    if path.ends_with("sudoers.d/left4me") {
-        // A broken file there would lock everybody out of sudo.
-        let checked = Command::new("visudo").args(["--check", "--quiet", "--file"]).arg(&temporary).status();
-        match checked {
-            Ok(status) if status.success() => {}
-            other => {
-                fs::remove_file(&temporary)?;
-                bail!("visudo does not accept {}: {other:?}; is sudo installed?", path.display());
-            }
-        }
-    }
-    fs::rename(&temporary, path).with_context(|| format!("can't put {} in place", path.display()))?;
-    Ok(fs::File::open(parent)?.sync_all()?)
 }
 
 /// Makes the user and the directories, and has the manager read the unit.
