@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use rustix::fs::{Gid, Uid};
-use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, set_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+};
 
 use crate::{Error, ErrorKind, Result};
 
@@ -29,13 +31,19 @@ impl Account {
         })
     }
 
-    /// Becomes this user, without a way back: no other groups, real, effective and saved ids. One thread only: the kernel
-    /// changes the calling thread's.
+    /// Becomes this user, without a way back: no other groups, real, effective and saved ids, and no capability. The kernel
+    /// takes those away with the ids, but not from who was started with the securebit `no_setuid_fixup`. One thread only:
+    /// the kernel changes the calling thread's.
     pub fn become_it(&self) -> Result<()> {
         let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
+        let none = CapabilitySet::empty();
         set_thread_groups(&[gid])
             .and_then(|()| set_thread_res_gid(gid, gid, gid))
             .and_then(|()| set_thread_res_uid(uid, uid, uid))
+            // Without permitted and inheritable ones there are no ambient ones either.
+            .and_then(|()| {
+                set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
+            })
             .map_err(|errno| Error::io(format!("can't become user {}", self.name), errno.into()))
     }
 }
