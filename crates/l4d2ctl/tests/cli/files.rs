@@ -180,8 +180,8 @@ fn root_becomes_the_owner_and_others_are_told_who_that_is() {
 }
 
 /// Debian's user for nothing.
-const NOBODY: u32 = 65534;
+pub(crate) const NOBODY: u32 = 65534;
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }

@@ -1,5 +1,6 @@
 //! The real binary in a hermetic environment: what it prints, and its exit code.
 
+mod advisories;
 mod arguments;
 mod demo;
 mod doctor;
