@@ -144,6 +144,7 @@ pub(crate) fn install(args: &[String]) -> Result<()> {
     ensure!(is_root(), "install as root: `sudo cargo xtask install`");
     if options.destdir.is_none() {
         root::check_host(&options.root)?;
+        options.items().iter().filter_map(|item| item.path.parent()).try_for_each(place::check_roots_alone)?;
     }
     let built = project().join("target/install");
     let bin_dir = match &options.bin_dir {
@@ -163,9 +164,6 @@ pub(crate) fn install(args: &[String]) -> Result<()> {
         let path = options.on_host(&item.path);
         let parent = path.parent().context("a file in no directory")?;
         place::make_directory(parent)?;
-        if options.destdir.is_none() {
-            place::check_roots_alone(parent)?;
-        }
         place::put(&path, &bytes, item.mode)?;
         println!("installed {}", item.path.display());
     }

@@ -24,10 +24,16 @@ pub(super) fn make_directory(dir: &Path) -> Result<()> {
     }
 }
 
-/// Refuses a directory that somebody else than root could put another file into, or another directory in the place of:
-/// what lies there is run by root, or tells root what to do.
+/// Refuses a directory, there or still to be made, that somebody else than root could put another file into, or another
+/// directory in the place of: what lies there is run by root, or tells root what to do.
 pub(super) fn check_roots_alone(dir: &Path) -> Result<()> {
-    let real = dir.canonicalize().with_context(|| format!("can't resolve {}", dir.display()))?;
+    let real = match dir.canonicalize() {
+        Ok(real) => real,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return check_roots_alone(dir.parent().context("there is no root directory")?);
+        }
+        Err(error) => return Err(error).with_context(|| format!("can't resolve {}", dir.display())),
+    };
     for ancestor in real.ancestors() {
         let found = fs::metadata(ancestor).with_context(|| format!("can't look at {}", ancestor.display()))?;
         ensure!(

@@ -2,6 +2,7 @@
 //!
 //! They share one machine, in the order of the list; each begins with no instance and leaves none.
 
+mod advisories;
 mod attack;
 mod life;
 mod limits;
@@ -64,6 +65,26 @@ pub(crate) const TESTS: &[Test] = &[
     test("a mount point moved away is cleared", Both, false, attack::moved_mount_point),
     test("a server can't signal another", Both, true, attack::signal_another),
     test("a linked ~/.steam or merged is no way into the sandbox", Both, false, attack::linked_binds),
+    test(
+        "what is swapped between the mount and the sandbox reaches no game",
+        Both,
+        false,
+        advisories::swapped_after_the_check,
+    ),
+    test("no verb of a helper writes a setting", Both, false, advisories::no_verb_writes_a_setting),
+    test("sudo gives two helpers and no file", Both, false, advisories::sudo_gives_no_file),
+    test("every unit and slice has a limit of tasks", Both, false, advisories::everything_has_a_limit_of_tasks),
+    test("what is typed is text to root and to every shell", Both, false, advisories::typed_text_is_text),
+    test("a setting that widens is root's alone", Both, false, advisories::only_root_widens),
+    test("the caller's locale reaches nothing", Both, false, advisories::the_locale_reaches_nothing),
+    test("nobody but root makes root wait", Both, false, advisories::nobody_makes_root_wait),
+    test(
+        "links planted in the root directory lead no step of root's away",
+        Both,
+        false,
+        advisories::planted_in_the_root_directory,
+    ),
+    test("what is installed only root can change", Both, false, advisories::only_root_changes_what_is_installed),
     test("memory and tasks are limited", Vm, true, limits::memory_and_tasks),
     test("a power cut leaves nothing half", Vm, false, limits::power_cut),
     test("what a power cut left mounted is reset and deleted", Vm, false, limits::power_cut_inactive),
