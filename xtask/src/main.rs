@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod check;
+mod fuzz;
 mod install;
 mod machine;
 mod summary;
@@ -20,6 +21,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
           --vm    all system tests in the virtual machine too, not only those that need one
           STAGE   unit, cli, namespaces, container or vm
   check   formatting, lints, documentation, and what root's helpers depend on
+  fuzz [--seconds N] [--target T]...
+          hostile input for every parser, guided by coverage, N seconds (60) for each target of fuzz/; needs g++
   bench   the speeds that are promised, as ratios (root)
   install [--prefix DIR] [--root DIR] [--destdir DIR] [--bin-dir DIR]
           install from source (defaults: /usr/local, /var/lib/left4me)
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
 fn run(command: &str, args: &[String]) -> Result<ExitCode> {
     match command {
         "test" => return test::run(args),
+        "fuzz" => return fuzz::run(args),
         "check" => check::run()?,
         "bench" => bench::run()?,
         // Inside a machine, for `bench`.

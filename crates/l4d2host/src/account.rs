@@ -54,10 +54,15 @@ pub(crate) fn home() -> Option<PathBuf> {
     set.or_else(|| Account::by_uid(rustix::process::geteuid().as_raw()).ok().map(|account| account.home))
 }
 
-fn parse(line: &str) -> Option<Account> {
+pub(crate) fn parse(line: &str) -> Option<Account> {
     let fields: Vec<&str> = line.split(':').collect();
     let [name, _, uid, gid, _, home, _] = fields[..] else { return None };
-    Some(Account { name: name.to_owned(), uid: uid.parse().ok()?, gid: gid.parse().ok()?, home: home.into() })
+    // To the kernel the highest number means "leave it as it is": root would stay root.
+    let id = |text: &str| text.parse().ok().filter(|&id| id != u32::MAX);
+    if name.is_empty() {
+        return None;
+    }
+    Some(Account { name: name.to_owned(), uid: id(uid)?, gid: id(gid)?, home: home.into() })
 }
 
 #[cfg(test)]
@@ -68,7 +73,16 @@ mod tests {
     fn a_line_of_passwd() {
         let account = parse("left4me:x:997:996:left4me:/var/lib/left4me:/usr/sbin/nologin").unwrap();
         assert_eq!((account.uid, account.gid, account.home), (997, 996, PathBuf::from("/var/lib/left4me")));
-        for line in ["", "# comment", "a:b", "x:x:-1:0::/:", "x:x:0:0:::extra:"] {
+        for line in [
+            "",
+            "# comment",
+            "a:b",
+            "x:x:-1:0::/:",
+            "x:x:0:0:::extra:",
+            ":x:1:1::/:",
+            "x:x:4294967295:1::/:",
+            "x:x:1:4294967295::/:",
+        ] {
             assert_eq!(parse(line), None, "{line}");
         }
     }

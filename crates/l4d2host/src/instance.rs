@@ -65,9 +65,13 @@ impl Instance {
                 .hint(format!("`l4d2ctl initialize {name} -f SPEC.yaml` writes its files anew"))
         };
         let bytes = dir.read("instance.json", MAX_SIZE).map_err(|error| damaged(error.to_string()))?;
-        let compiled: Compiled =
-            serde_json::from_slice(&bytes).map_err(|e| damaged(format!("instance.json can't be read: {e}")))?;
-        Self::from_compiled(compiled).map_err(damaged)
+        Self::parse(&bytes).map_err(damaged)
+    }
+
+    /// Reads the bytes of `instance.json`, or says what is wrong with them.
+    pub(crate) fn parse(bytes: &[u8]) -> std::result::Result<Self, String> {
+        let compiled = serde_json::from_slice(bytes).map_err(|e| format!("instance.json can't be read: {e}"))?;
+        Self::from_compiled(compiled)
     }
 
     /// The same of an instance that must be there.

@@ -11,6 +11,8 @@ mod account;
 mod doctor;
 pub mod embedded;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod host;
 mod initialize;
 mod instance;

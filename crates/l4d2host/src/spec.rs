@@ -5,6 +5,8 @@
 
 mod document;
 mod excerpt;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;
 mod wording;
@@ -26,6 +28,9 @@ const MAX_LINE: usize = 4096;
 
 /// The most arguments and lines of config together that a spec may hold.
 const MAX_LINES: usize = 4096;
+
+/// The longest arguments together, each with a byte more: with what left4me adds, as much as the launcher reads.
+const MAX_ARGUMENTS: usize = 60 * 1024;
 
 /// Arguments that are not the spec's to give, each with the reason.
 const RESERVED_ARGUMENTS: [(&str, &str); 12] = [
@@ -137,6 +142,13 @@ fn check(document: &Document) -> Checked<Spec> {
     if let Some(first) = document.arguments.iter().chain(&document.config).nth(MAX_LINES) {
         return Err(first.with(format!("more than {MAX_LINES} arguments and lines of config")));
     }
+    let mut size = 0;
+    for argument in &document.arguments {
+        size += argument.value.len() + 1;
+        if size > MAX_ARGUMENTS {
+            return Err(argument.with(format!("the arguments are longer than {MAX_ARGUMENTS} bytes")));
+        }
+    }
     Ok(Spec { port, overlays, arguments, config })
 }
 
@@ -145,6 +157,10 @@ fn check(document: &Document) -> Checked<Spec> {
 fn check_argument(text: &str) -> std::result::Result<String, String> {
     if text.is_empty() {
         return Err("an argument is empty".to_owned());
+    }
+    // A line of config may have one.
+    if text.contains('\t') {
+        return Err(format!("{text:?} holds the control character '\\t'"));
     }
     let unquoted = text.replace('"', "");
     let is_in = |word: &str| unquoted.split_whitespace().any(|part| part.eq_ignore_ascii_case(word));

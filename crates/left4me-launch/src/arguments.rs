@@ -9,7 +9,7 @@ use rustix::fs::{Mode, OFlags};
 use crate::{Error, Result};
 
 /// Far more than any command line of the game. Keeps a huge file from being read into memory.
-const MAX_SIZE: u64 = 64 * 1024;
+pub(crate) const MAX_SIZE: u64 = 64 * 1024;
 
 /// Reads the content of a `launch` file. There is no escaping: a line is an argument as it is.
 pub fn parse_launch(text: &[u8]) -> Result<Vec<String>> {

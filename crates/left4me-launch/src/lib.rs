@@ -8,6 +8,8 @@
 
 mod arguments;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod game;
 mod stop;
 

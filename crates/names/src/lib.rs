@@ -3,6 +3,8 @@
 //! One place, std only, because root's helpers and the host library must agree on every byte. All rules are ASCII
 //! rules on bytes: what becomes a path or a unit name never depends on Unicode tables.
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod instance;
 mod layer;
 mod overlay_ref;

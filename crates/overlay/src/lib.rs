@@ -14,6 +14,8 @@
 
 pub mod beneath;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod mount;
 pub mod mountinfo;
 pub mod record;

@@ -58,7 +58,7 @@ impl Record {
         records.put_file(name.as_str().as_ref(), self.print().as_bytes(), 0o644)
     }
 
-    fn print(&self) -> String {
+    pub(crate) fn print(&self) -> String {
         let mut text = format!("{HEADER}\nmount {}\nupper {} {}\n", self.mount_id, self.upper.device, self.upper.inode);
         for (id, layer) in &self.layers {
             // Writing to a String can't fail.
@@ -67,7 +67,7 @@ impl Record {
         text
     }
 
-    fn parse(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
         let mut lines = text.strip_suffix('\n')?.split('\n');
         if lines.next()? != HEADER {

@@ -1,9 +1,10 @@
 //! The one file that tells root where the root directory is.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use names::ROOT_FILE;
 
@@ -29,15 +30,15 @@ fn read_root_file(path: &Path, owner: u32) -> Result<PathBuf> {
 }
 
 /// One line, one absolute path of plain components.
-fn parse(text: &[u8]) -> Option<PathBuf> {
+pub(crate) fn parse(text: &[u8]) -> Option<PathBuf> {
     let line = text.strip_suffix(b"\n")?;
     if line.iter().any(u8::is_ascii_control) {
         return None;
     }
-    let path = Path::new(std::ffi::OsStr::from_bytes(line));
-    let mut components = path.components();
-    let plain = components.next() == Some(Component::RootDir) && components.all(|c| matches!(c, Component::Normal(_)));
-    (plain && path.file_name().is_some()).then(|| path.to_owned())
+    // By bytes: `Path::components` passes over a '.' and an empty component.
+    let mut components = line.strip_prefix(b"/")?.split(|&b| b == b'/');
+    let plain = components.all(|component| ![&b""[..], b".", b".."].contains(&component));
+    plain.then(|| PathBuf::from(OsStr::from_bytes(line)))
 }
 
 #[cfg(test)]
@@ -50,6 +51,9 @@ mod tests {
     fn one_absolute_path() {
         assert_eq!(parse(b"/var/lib/left4me\n"), Some(PathBuf::from("/var/lib/left4me")));
         for text in [&b""[..], b"\n", b"/\n", b"/srv", b"srv\n", b"/srv/../etc\n", b"/srv\n/etc\n", b"/srv\0\n"] {
+            assert_eq!(parse(text), None, "{text:?}");
+        }
+        for text in [&b"/srv/./x\n"[..], b"/./srv\n", b"/srv/.\n", b"//srv\n", b"/srv//x\n", b"/srv/\n"] {
             assert_eq!(parse(text), None, "{text:?}");
         }
     }

@@ -105,6 +105,8 @@ fn suite(line: &str) -> Option<Suite> {
     let package = directory.file_name()?.to_str()?.to_owned();
     let stage = match (message["target"]["kind"][0].as_str()?, package.as_str()) {
         ("test", "l4d2ctl") => Stage::Cli,
+        // Parsers need no namespaces, and are the same for every user.
+        ("test", "fuzz") => Stage::Unit,
         ("test", _) => Stage::Namespaces,
         _ => Stage::Unit,
     };
@@ -181,13 +183,16 @@ mod tests {
 
     #[test]
     fn only_test_programs_are_suites() {
-        let line = |kind: &str, test: bool| {
+        let line_of = |package: &str, kind: &str, test: bool| {
             format!(
-                r#"{{"reason":"compiler-artifact","manifest_path":"/p/crates/l4d2ctl/Cargo.toml","executable":"/p/x",
+                r#"{{"reason":"compiler-artifact","manifest_path":"/p/crates/{package}/Cargo.toml","executable":"/p/x",
                 "target":{{"kind":["{kind}"],"name":"x"}},"profile":{{"test":{test}}}}}"#
             )
         };
+        let line = |kind: &str, test: bool| line_of("l4d2ctl", kind, test);
         assert_eq!(suite(&line("test", true)).unwrap().stage, Stage::Cli);
+        assert_eq!(suite(&line_of("fuzz", "test", true)).unwrap().stage, Stage::Unit);
+        assert_eq!(suite(&line_of("overlay", "test", true)).unwrap().stage, Stage::Namespaces);
         assert_eq!(suite(&line("bin", true)).unwrap().stage, Stage::Unit);
         assert!(suite(&line("bin", false)).is_none());
         assert!(suite(r#"{"reason":"build-finished","success":true}"#).is_none());

@@ -30,10 +30,16 @@ pub(super) fn file_name(position: u64) -> String {
 
 /// The positions at which the files of a log begin, oldest first.
 pub(super) fn files(dir: &Dir) -> Result<Vec<u64>> {
-    let position = |name: &str| name.strip_prefix("console-")?.strip_suffix(".log")?.parse().ok();
-    let mut files: Vec<u64> = dir.entries()?.iter().filter_map(|name| position(name.to_str()?)).collect();
+    let mut files: Vec<u64> = dir.entries()?.iter().filter_map(|name| position_of(name.to_str()?)).collect();
     files.sort_unstable();
     Ok(files)
+}
+
+/// The position that a file of a log is named by; none for any other file. Only one that [`file_name`] gives: a reader
+/// would look for another (`console-5.log`) again and again under its right name. And none that nothing can be added to.
+pub(super) fn position_of(name: &str) -> Option<u64> {
+    let position = name.strip_prefix("console-")?.strip_suffix(".log")?.parse().ok()?;
+    (position <= u64::MAX / 2 && file_name(position) == name).then_some(position)
 }
 
 pub(super) fn io(what: &str, dir: &Dir, error: std::io::Error) -> Error {
@@ -144,13 +150,13 @@ impl Console {
 
 /// Lines as they stand in a file.
 #[derive(Default)]
-struct Entries {
-    bytes: Vec<u8>,
+pub(super) struct Entries {
+    pub(super) bytes: Vec<u8>,
     count: u64,
 }
 
 impl Entries {
-    fn push(&mut self, micros: u64, priority: u8, line: &[u8]) {
+    pub(super) fn push(&mut self, micros: u64, priority: u8, line: &[u8]) {
         self.bytes.extend_from_slice(format!("{micros} {priority} ").as_bytes());
         self.bytes.extend_from_slice(line);
         self.bytes.push(b'\n');
@@ -161,4 +167,20 @@ impl Entries {
 fn now_micros() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_a_log_gives_its_files_are_its_files() {
+        for position in [0, 5, 8_388_608, u64::MAX / 2] {
+            assert_eq!(position_of(&file_name(position)), Some(position));
+        }
+        // A reader went round in circles for ever looking for the first, and counted over the end from the last.
+        for name in ["console-5.log", "console-+0000000000000000005.log", "console-.log", &file_name(u64::MAX)] {
+            assert_eq!(position_of(name), None, "{name}");
+        }
+    }
 }

@@ -9,6 +9,8 @@
 //! every privilege and becomes the game: `game`). [`run_if_called`] tells them apart, before anything else in `main`.
 
 mod console;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod game;
 mod host_proc;
 mod init;

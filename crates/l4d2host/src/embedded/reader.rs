@@ -196,11 +196,12 @@ impl Reader {
     }
 }
 
-fn parse(line: Vec<u8>, end: u64) -> LogEntry {
+pub(super) fn parse(line: Vec<u8>, end: u64) -> LogEntry {
     let mut fields = line.splitn(3, |&b| b == b' ');
     let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse::<u64>().ok();
     let (micros, priority) = (number(), number());
-    match (micros, priority.and_then(|priority| u8::try_from(priority).ok()), fields.next()) {
+    let priority = priority.and_then(|priority| u8::try_from(priority).ok()).filter(|&priority| priority <= 7);
+    match (micros, priority, fields.next()) {
         (Some(micros), Some(priority), Some(message)) => LogEntry {
             time: Some(UNIX_EPOCH + Duration::from_micros(micros)),
             priority: Some(priority),

@@ -133,6 +133,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("port: 27015\noverlays: [1]\n", "2:12: an overlay is `REF` or `{path: REF, alias: NAME}`"),
     ("port: 27015\noverlays: [[a]]\n", "2:12: an overlay is `REF` or `{path: REF, alias: NAME}`"),
     ("port: 27015\narguments: [\"a\\nb\"]\n", "2:13: \"a\\nb\" holds the control character '\\n'"),
+    ("port: 27015\narguments: [\"a\\tb\"]\n", "2:13: \"a\\tb\" holds the control character '\\t'"),
     ("port: 27015\narguments: [\"\"]\n", "2:13: an argument is empty"),
     (
         "port: 27015\narguments: [\"+hostport\", \"1\"]\n",
@@ -180,6 +181,12 @@ fn what_is_no_text_and_what_is_too_much() {
     );
     // Refused before they are compared with each other, which takes seconds.
     assert_eq!(refused(list("overlays", 19_000).as_bytes()), "spec s.yaml:2:1509: at most 499 overlays can be mounted");
+    let arguments =
+        |count: usize| format!("port: 27015\narguments: [{}]\n", format!("{}, ", "x".repeat(1023)).repeat(count));
+    let source = SpecSource { file_name: "s.yaml".to_owned(), bytes: arguments(60).into_bytes() };
+    let instance = crate::instance::Instance { revision: source.revision(), spec: source.parse().unwrap() };
+    left4me_launch::print_launch(&instance.launch()).expect("what is taken can be started");
+    assert_eq!(refused(arguments(61).as_bytes()), "spec s.yaml:2:61513: the arguments are longer than 61440 bytes");
     let long = format!("port: 27015\nconfig: [{}]\n", "x".repeat(4097));
     assert_eq!(refused(long.as_bytes()), "spec s.yaml:2:10: a line of more than 4096 bytes");
 }

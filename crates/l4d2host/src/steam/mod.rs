@@ -8,6 +8,8 @@
 mod ask;
 mod client;
 mod failure;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod interrupt;
 mod manifest;
 mod output;

@@ -3,6 +3,8 @@
 //! What changes something goes through `sudo -n` to a helper with fixed arguments. What only reads asks `systemctl`
 //! directly, which needs no privilege: all units at once with `list-units`, because `show` costs milliseconds for each.
 
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod journal;
 mod parse;
 

@@ -79,14 +79,14 @@ fn plain(message: Vec<u8>) -> LogEntry {
 
 /// One line of `journalctl -o json`. A field that is not UTF-8 is an array of bytes, one that is repeated an array of
 /// values, one that is too large null.
-fn parse(line: &[u8]) -> Result<LogEntry> {
+pub(super) fn parse(line: &[u8]) -> Result<LogEntry> {
     let value: Value = serde_json::from_slice(line)
         .map_err(|e| Error::new(ErrorKind::Internal, "can't read what journalctl printed").because(e))?;
     let text = |key: &str| value.get(key).and_then(Value::as_str);
     let micros = text("__REALTIME_TIMESTAMP").and_then(|time| time.parse().ok());
     Ok(LogEntry {
         time: micros.map(|micros| UNIX_EPOCH + Duration::from_micros(micros)),
-        priority: text("PRIORITY").and_then(|priority| priority.parse().ok()),
+        priority: text("PRIORITY").and_then(|priority| priority.parse().ok()).filter(|&priority| priority <= 7),
         cursor: text("__CURSOR").map(str::to_owned),
         message: value.get("MESSAGE").map(message).unwrap_or_default(),
     })
@@ -128,5 +128,9 @@ mod tests {
         let entry = parse(line).unwrap();
         assert_eq!(entry.time, Some(UNIX_EPOCH + Duration::from_micros(1_764_000_000_123_456)));
         assert_eq!((entry.priority, entry.cursor.as_deref()), (Some(6), Some("s=1;i=2")));
+        for priority in ["8", "255", "256", "-1", "x"] {
+            let line = format!(r#"{{"MESSAGE":"m","PRIORITY":"{priority}"}}"#);
+            assert_eq!(parse(line.as_bytes()).unwrap().priority, None, "{priority}: there are eight");
+        }
     }
 }

@@ -1,0 +1,18 @@
+//! One program for all targets under libFuzzer; `LEFT4ME_FUZZ_TARGET` says which. Built and run by `cargo xtask fuzz`.
+
+#![no_main]
+// libFuzzer calls a function by its symbol, which the macro makes.
+#![allow(unsafe_code, missing_docs)]
+
+use std::sync::LazyLock;
+
+use fuzz::{Target, targets};
+use libfuzzer_sys::fuzz_target;
+
+static CHOSEN: LazyLock<Target> = LazyLock::new(|| {
+    let name = std::env::var("LEFT4ME_FUZZ_TARGET").unwrap_or_default();
+    let target = targets().into_iter().find(|(known, _)| *known == name);
+    target.unwrap_or_else(|| panic!("LEFT4ME_FUZZ_TARGET: there is no target {name:?}"))
+});
+
+fuzz_target!(|input: &[u8]| (CHOSEN.1)(input));
