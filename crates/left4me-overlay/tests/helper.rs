@@ -181,6 +181,61 @@ fn both_verbs_can_be_said_twice() {
     });
 }
 
+/// Chance that is the same every time: the high bits of a linear congruence.
+fn chance(state: &mut u64, below: u64) -> u64 {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*state >> 33) % below
+}
+
+/// Every path below a directory, with its mode and size.
+fn tree(dir: &Path) -> Vec<(PathBuf, u32, u64)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        let metadata = entry.metadata().unwrap();
+        let size = if metadata.is_dir() { 0 } else { metadata.len() };
+        found.push((entry.path(), metadata.permissions().mode(), size));
+        found.extend(metadata.is_dir().then(|| tree(&entry.path())).into_iter().flatten());
+    }
+    found.sort_unstable();
+    found
+}
+
+#[test]
+fn any_stack_shows_the_first_of_its_layers_and_umount_undoes_mount() {
+    in_namespaces("any_stack_shows_the_first_of_its_layers_and_umount_undoes_mount", |host| {
+        let mut state = 42;
+        for n in 0..12 {
+            host.overlay(&format!("o{n}"));
+            for file in (0..8).filter(|_| chance(&mut state, 2) == 0).collect::<Vec<_>>() {
+                host.write(&format!("overlays/o{n}/dir/f{file}"), &format!("o{n}"));
+            }
+        }
+        for _ in 0..20 {
+            let mut all: Vec<String> = (0..12).map(|n| format!("o{n}")).collect();
+            let count = chance(&mut state, 12);
+            let stack: Vec<String> = (0..count)
+                .map(|_| all.remove(usize::try_from(chance(&mut state, all.len() as u64)).unwrap()))
+                .collect();
+            host.stage(&stack.iter().map(String::as_str).collect::<Vec<_>>());
+            let before = (fs::read("/proc/self/mountinfo").unwrap(), tree(&host.root));
+            ok(&["mount", "one"]);
+            for file in 0..8 {
+                let has = |layer: &&String| host.root.join(format!("overlays/{layer}/dir/f{file}")).exists();
+                match stack.iter().find(has) {
+                    Some(first) => {
+                        assert_eq!(host.read(&format!("runtime/one/merged/dir/f{file}")), *first, "{stack:?}");
+                    }
+                    None => assert!(!host.root.join(format!("runtime/one/merged/dir/f{file}")).exists(), "{stack:?}"),
+                }
+            }
+            assert_ne!(fs::read("/proc/self/mountinfo").unwrap(), before.0);
+            ok(&["umount", "one"]);
+            assert_eq!((fs::read("/proc/self/mountinfo").unwrap(), tree(&host.root)), before, "{stack:?}");
+            assert!(!Path::new("/run/left4me/one").exists());
+        }
+    });
+}
+
 #[test]
 fn a_replaced_layer_directory_is_not_already_mounted() {
     in_namespaces("a_replaced_layer_directory_is_not_already_mounted", |host| {

@@ -53,10 +53,19 @@ fn check(spec: &Spec) {
     assert_eq!(source(print(spec).as_bytes()).parse().expect("what was taken is taken again"), *spec);
 }
 
-/// A spec in YAML, as nobody would write it: JSON strings are YAML, too.
+/// A text in YAML's double quotes. What YAML does not take as it is (any control character, for one) is escaped.
+fn quoted(text: &str) -> String {
+    let escaped = |c: char| match c {
+        '"' | '\\' => format!("\\{c}"),
+        c if c == ' ' || c.is_ascii_graphic() || c.is_alphanumeric() => c.to_string(),
+        c => format!("\\U{:08x}", u32::from(c)),
+    };
+    format!("\"{}\"", text.chars().map(escaped).collect::<String>())
+}
+
+/// A spec in YAML, as nobody would write it.
 fn print(spec: &Spec) -> String {
-    let quoted = |text: &String| serde_json::Value::from(text.as_str()).to_string();
-    let list = |lines: &[String]| lines.iter().map(quoted).collect::<Vec<_>>().join(", ");
+    let list = |lines: &[String]| lines.iter().map(|line| quoted(line)).collect::<Vec<_>>().join(", ");
     let overlay = |entry: &SpecOverlay| match &entry.alias {
         None => format!("\"{}\"", entry.overlay),
         Some(alias) => format!("{{path: \"{}\", alias: \"{alias}\"}}", entry.overlay),

@@ -12,6 +12,7 @@ mod life;
 mod logs;
 mod sight;
 mod trouble;
+mod undo;
 
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
     if let Some(code) = l4d2host::embedded::run_if_called(std::env::args_os()) {
         return code;
     }
-    let tests: Vec<Test> = [life::TESTS, sight::TESTS, logs::TESTS, trouble::TESTS].concat();
+    let tests: Vec<Test> = [life::TESTS, sight::TESTS, logs::TESTS, trouble::TESTS, undo::TESTS].concat();
     let args: Vec<String> = std::env::args().skip(1).collect();
     if let [word, name, scratch] = args.as_slice()
         && word == "run-test"
