@@ -1,4 +1,8 @@
-//! `cargo xtask check`: formatting, lints, documentation, and what root's helpers depend on.
+//! `cargo xtask check`: formatting, lints, documentation, what root's helpers depend on, and what `docs/security.md` names.
+
+#[cfg(test)]
+mod dist;
+mod security;
 
 use anyhow::{Result, ensure};
 
@@ -22,7 +26,10 @@ pub(crate) fn run() -> Result<()> {
         let found = dependencies(&output_of(&mut command)?, helper);
         ensure!(found == allowed, "{helper} depends on {found:?}, and {allowed:?} is what is allowed");
     }
-    println!("formatting, lints, documentation and the helpers' dependencies are in order");
+    security::check()?;
+    println!(
+        "formatting, lints, documentation, the helpers' dependencies and the tests of docs/security.md are in order"
+    );
     Ok(())
 }
 

@@ -136,6 +136,35 @@ fn a_frame_of_an_absurd_size_ends_the_connection_and_nothing_else() {
     Rcon::admitted(server.port, "p");
 }
 
+/// a2s 0.6.1 and gamedig 0.9.0 panic on short and odd datagrams (measured): what parses the network here must not.
+#[test]
+fn short_and_odd_datagrams_end_nothing() {
+    use std::io::Write;
+    let server = Place::new().with("cfg/server.cfg", "rcon_password p\n").serve(&[]);
+    let socket = socket(server.port);
+    let whole = [&b"\xff\xff\xff\xffTSource Engine Query\0"[..], b"\xff\xff\xff\xff", &[0; 1400]].concat();
+    for length in (0..64).chain([1399, 1400, 1401, whole.len()]) {
+        socket.send(&whole[..length]).unwrap();
+        // Every kind of request, cut short, of another kind, and as a piece of a split one.
+        for (place, byte) in [(4, b'U'), (4, b'V'), (4, b'W'), (4, 0), (4, 0xff), (0, 0xfe), (0, 0)] {
+            let mut odd = whole[..length].to_vec();
+            if let Some(at) = odd.get_mut(place) {
+                *at = byte;
+            }
+            socket.send(&odd).unwrap();
+        }
+    }
+    socket.send(&vec![0xff; 65_000]).unwrap();
+    for frame in
+        [&b""[..], b"\x0a", b"\x0a\0\0\0", b"\x0a\0\0\0\0\0\0\0\x03\0\0\0xx", b"\x0b\0\0\0\0\0\0\0\x02\0\0\0\xff\xfe\0"]
+    {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+        stream.write_all(frame).unwrap();
+    }
+    assert_eq!(ask(server.port, b"TSource Engine Query\0").0[0], b'I');
+    Rcon::admitted(server.port, "p");
+}
+
 #[test]
 fn signals_end_it_in_good_order() {
     for signal in [Signal::INT, Signal::TERM] {
