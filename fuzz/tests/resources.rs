@@ -75,6 +75,7 @@ fn hostile_specs(look: &mut dyn FnMut(String)) {
     look(overlays(&|n| format!("{{path: a{n}, alias: b{n}}}, ")));
     look(overlays(&|n| if n == 498 { "a0".to_owned() } else { format!("a{n}, ") }));
     look(overlays(&|n| format!("a{n}/{}, ", vec!["y"; 498 - n].join("/"))));
+    look(numbered("port: 27015\noverlays: [", 19_000, |n| format!("a{n}, "), "]\n"));
     look(numbered("port: 27015\nconfig:\n", 4097, |n| format!("  - a{n}\n"), ""));
     look(numbered("port: 27015\n", 20_000, |n| format!("a{n}: 1\n"), ""));
     look(numbered("port: 27015\nconfig: [", 19_000, |n| format!("a{n}, "), "\u{1b}]\n"));

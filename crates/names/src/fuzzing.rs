@@ -35,6 +35,8 @@ fn names(input: &[u8]) {
     assert_eq!(name.is_some(), told(Alias::from_str(text)).is_some(), "one rule for both");
     if let Some(name) = name {
         assert_eq!(name.as_str(), text);
+        assert!(text.len() <= 64 && !text.starts_with(['_', '-']), "{text}");
+        assert!(text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-'), "{text}");
         assert_eq!(Path::new(RECORD_DIR).join(text).parent(), Some(Path::new(RECORD_DIR)));
         assert_eq!(InstanceName::from_unit(&name.unit()), Some(name));
     }

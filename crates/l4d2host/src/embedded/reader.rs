@@ -55,7 +55,8 @@ fn watch(parent: &Dir, dir: &Dir) -> Result<OwnedFd> {
 /// the new one comes after it.
 fn position_of_cursor(dir: &Dir, cursor: &str) -> Result<u64> {
     let foreign = || Error::new(ErrorKind::Usage, format!("{cursor:?} is not a cursor of this log"));
-    let position: u64 = cursor.parse().map_err(|_| foreign())?;
+    // The kernel counts no further.
+    let position: u64 = cursor.parse().ok().filter(|&position| position <= u64::MAX / 2).ok_or_else(foreign)?;
     let files = files(dir)?;
     let oldest = files.first().copied().unwrap_or(0);
     let Some(start) = files.into_iter().rev().find(|&start| start <= position) else { return Ok(oldest) };

@@ -127,6 +127,15 @@ pub(crate) fn instance_json(input: &[u8]) {
         Ok(instance) => {
             let printed = instance.print().expect("what was read can be written");
             assert_eq!(Instance::parse(&printed), Ok(instance.clone()));
+            let there: serde_json::Value = serde_json::from_slice(input).expect("JSON, as it was read");
+            let now: serde_json::Value = serde_json::from_slice(&printed).expect("JSON");
+            let keys = ["revision", "port", "arguments", "config"];
+            assert!(keys.iter().all(|key| there[key] == now[key]), "something else than is there");
+            for (there, now) in there["overlays"].as_array().into_iter().zip(now["overlays"].as_array()) {
+                assert!(
+                    there.iter().map(|o| (&o["ref"], &o["alias"])).eq(now.iter().map(|o| (&o["ref"], &o["alias"])))
+                );
+            }
             // The file is not the spec: what it holds may be refused here, and is not passed on.
             if let Ok(text) = left4me_launch::print_launch(&instance.launch()) {
                 assert_eq!(text.lines().count(), instance.launch().len());

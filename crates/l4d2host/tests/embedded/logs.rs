@@ -58,7 +58,7 @@ fn the_last_lines_and_those_after_a_cursor(t: &TestHost) {
     for (index, entry) in entries.iter().enumerate() {
         assert_eq!(read(0, entry.cursor.as_deref()).unwrap(), entries[index + 1..], "{index}");
     }
-    for cursor in ["", "x", "-1", "1", "s=0;i=1", "99999999999999999999999"] {
+    for cursor in ["", "x", "-1", "1", "s=0;i=1", "9223372036854775808", "99999999999999999999999"] {
         assert_eq!(read(0, Some(cursor)).unwrap_err().kind(), ErrorKind::Usage, "{cursor}");
     }
     // Of a log that has been deleted since.
