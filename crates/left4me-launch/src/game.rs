@@ -9,6 +9,7 @@ use std::process::Command;
 use landlock::{Ruleset, RulesetAttr, RulesetStatus, Scope};
 
 use crate::arguments::read_launch;
+use crate::filter::refuse_calls;
 use crate::{Error, Result};
 
 /// The script that starts the game. From the merged directory: it changes to its own, and the installation's copy would
@@ -26,24 +27,26 @@ pub fn exec_game(merged: &Path, staged_launch: &Path) -> Result<Infallible> {
     std::env::set_current_dir(merged).map_err(|error| Error::on("change to", merged, error))?;
     rustix::thread::set_no_new_privs(true)
         .map_err(|errno| Error::new(format!("can't set no_new_privs: {}", std::io::Error::from(errno))))?;
-    confine_signals()?;
+    confine_reach()?;
+    refuse_calls()?;
     let error = Command::new(PROGRAM).args(arguments).env_clear().envs(environment()).exec();
     Err(Error::on("run", &merged.join("srcds_run"), error))
 }
 
-/// All instances run as one user, who may signal every one of his processes. A Landlock domain with scoped signals
-/// (Linux 6.12) lets the game signal only what descends from this process. An older kernel can't, and a container may
-/// forbid it, which looks the same; it is said and no error, because the rest of the confinement does not depend on it.
-fn confine_signals() -> Result<()> {
+/// All instances run as one user, who may signal every one of his processes, and connect to every abstract socket of the
+/// network's namespace, which has no file whose mode could say no. A Landlock domain with both in its scope (Linux 6.12)
+/// lets the game reach only what descends from this process. An older kernel can't, and a container may forbid it, which
+/// looks the same; it is said and no error, because the rest of the confinement does not depend on it.
+fn confine_reach() -> Result<()> {
     let status = Ruleset::default()
-        .scope(Scope::Signal)
+        .scope(Scope::Signal | Scope::AbstractUnixSocket)
         .and_then(Ruleset::create)
         .and_then(landlock::RulesetCreated::restrict_self)
-        .map_err(|error| Error::new(format!("can't confine signals with Landlock: {error}")))?;
+        .map_err(|error| Error::new(format!("can't confine signals and sockets with Landlock: {error}")))?;
     if status.ruleset == RulesetStatus::NotEnforced {
         eprintln!(
-            "note: signals can't be confined here (Landlock, Linux 6.12, allowed by the container if there is one): \
-             the game may signal other instances"
+            "note: signals and abstract sockets can't be confined here (Landlock, Linux 6.12, allowed by the container \
+             if there is one): the game may signal other instances"
         );
     }
     Ok(())

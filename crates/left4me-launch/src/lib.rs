@@ -8,6 +8,7 @@
 
 mod arguments;
 mod error;
+mod filter;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod game;
