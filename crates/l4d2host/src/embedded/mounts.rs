@@ -13,6 +13,7 @@ use rustix::mount::{
     MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, mount, mount_change, mount_remount, move_mount,
     open_tree,
 };
+use rustix::process::geteuid;
 
 use super::namespaces::forbidden;
 use crate::{Error, ErrorKind, Result};
@@ -45,12 +46,32 @@ pub(super) fn mount_everything(dir: &Dir, root: &Path, name: &InstanceName) -> R
     overlay.attach(&stack)?;
     mount_remount(root, MountFlags::RDONLY | flags, c"").map_err(failed("make the cover read-only"))?;
 
-    // Read-only, since to /proc/sys a root without capabilities is still root.
-    match mount("proc", "/proc", "proc", MountFlags::RDONLY | flags, None) {
+    mount_proc(flags)
+}
+
+/// A `/proc` of the new process numbers, and in it what the game must not have.
+fn mount_proc(flags: MountFlags) -> Result<()> {
+    match mount("proc", "/proc", "proc", flags, None) {
+        Ok(()) => {}
         // A container's masked /proc forbids a new one: processes outside are then visible, and out of reach all the same.
-        Ok(()) | Err(Errno::PERM) => Ok(()),
-        Err(errno) => Err(failed("mount /proc")(errno)),
+        Err(Errno::PERM) => return Ok(()),
+        Err(errno) => return Err(failed("mount /proc")(errno)),
     }
+    forbid_user_namespaces()?;
+    // Read-only, since to /proc/sys a root without capabilities is still root.
+    mount_remount("/proc", MountFlags::RDONLY | flags, c"").map_err(failed("make /proc read-only"))
+}
+
+/// In a user namespace of its own the game would be root again, and reach the parts of the kernel that only root gets to.
+/// The limit is counted for each user namespace: where there is none of our own it would be the host's, and is left alone.
+fn forbid_user_namespaces() -> Result<()> {
+    let (uid, io) = (geteuid().as_raw().to_string(), |e| Error::io("can't forbid user namespaces to the game", e));
+    let map = std::fs::read_to_string("/proc/self/uid_map").map_err(io)?;
+    // What this process's first part wrote.
+    if map.split_whitespace().ne([uid.as_str(), uid.as_str(), "1"]) {
+        return Ok(());
+    }
+    std::fs::write("/proc/sys/user/max_user_namespaces", "0").map_err(io)
 }
 
 fn failed(what: &'static str) -> impl Fn(Errno) -> Error {
