@@ -89,6 +89,16 @@ pub(crate) fn install_tools(virtual_machine: bool) -> Result<()> {
         wanted.push(("qemu-system-x86", "/usr/bin/qemu-system-x86_64"));
         wanted.push(("e2fsprogs", "/usr/sbin/mke2fs"));
     }
+    install(&wanted).context("can't install what the system tests need")
+}
+
+/// What the hostile game server is compiled with: no C library, but the kernel's headers.
+pub(crate) fn install_compiler() -> Result<()> {
+    let wanted = [("gcc", "/usr/bin/gcc"), ("linux-libc-dev", "/usr/include/linux/mount.h")];
+    install(&wanted).context("can't install a compiler for the hostile game server")
+}
+
+fn install(wanted: &[(&str, &str)]) -> Result<()> {
     let missing: Vec<&str> =
         wanted.iter().filter(|(_, path)| !Path::new(path).exists()).map(|(name, _)| *name).collect();
     if missing.is_empty() {
@@ -104,5 +114,5 @@ pub(crate) fn install_tools(virtual_machine: bool) -> Result<()> {
     // An update fails as a whole when one of several sources is out of reach; what counts is the install.
     let _ = apt(&["update"]).status();
     let args: Vec<&str> = ["install", "--yes", "--no-install-recommends"].into_iter().chain(missing).collect();
-    succeed(&mut apt(&args)).context("can't install what the system tests need")
+    succeed(&mut apt(&args))
 }

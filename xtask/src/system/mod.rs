@@ -6,6 +6,7 @@ mod advisories;
 mod attack;
 mod life;
 mod limits;
+mod sandboxed;
 mod trouble;
 
 use anyhow::{Context, Result, ensure};
@@ -85,6 +86,7 @@ pub(crate) const TESTS: &[Test] = &[
         advisories::planted_in_the_root_directory,
     ),
     test("what is installed only root can change", Both, false, advisories::only_root_changes_what_is_installed),
+    test("a hostile server is stopped where the documents say so", Container, false, sandboxed::attacker),
     test("memory and tasks are limited", Vm, true, limits::memory_and_tasks),
     test("a power cut leaves nothing half", Vm, false, limits::power_cut),
     test("what a power cut left mounted is reset and deleted", Vm, false, limits::power_cut_inactive),

@@ -1,0 +1,145 @@
+//! What a server's sandbox lets a hostile program do: `docs/security.md` says no more than this.
+
+/// Each attempt with what comes of it: in the unit as a 64-bit program, in the unit as a 32-bit one, and under the
+/// embedded supervisor as either.
+pub(super) const ATTEMPTS: &[(&str, [&str; 3])] = &[
+    // Other instances, and its own behind its back.
+    ("read another's RCON password", NOWHERE),
+    ("read another's spec", NOWHERE),
+    ("read another's staged cfg", NOWHERE),
+    ("read another's upper", NOWHERE),
+    ("read another's merged", NOWHERE),
+    ("read its own RCON password file", NOWHERE),
+    ("list its own upper from outside", NOWHERE),
+    ("read a layer from outside", NOWHERE),
+    ("write to its own upper from outside", NOWHERE),
+    ("write to its own work", NOWHERE),
+    ("write to a layer", NOWHERE),
+    ("write to the installation", NOWHERE),
+    ("write to what it is started from", NOWHERE),
+    ("write to the root directory", NOWHERE),
+    ("write to its own merged", EVERYWHERE),
+    // The host's files. The embedded supervisor covers the root directory and nothing else.
+    ("read the user's other files", EMBEDDED),
+    ("write to the user's other directories", EMBEDDED),
+    ("read another program's file in /tmp", EMBEDDED),
+    ("read another program's file in /dev/shm", EMBEDDED),
+    ("read /etc/shadow", NOWHERE),
+    ("write to /etc", NOWHERE),
+    ("write to /usr", NOWHERE),
+    ("write to /run", NOWHERE),
+    ("write to /var/lib", NOWHERE),
+    ("open a device", EMBEDDED),
+    ("make a device", NOWHERE),
+    ("open a file by its handle", NOWHERE),
+    // The kernel's files.
+    ("write to /proc/sys", NOWHERE),
+    ("write to /sys", NOWHERE),
+    ("leave its cgroup", NOWHERE),
+    ("write to sysrq-trigger", NOWHERE),
+    ("read the kernel's log", NOWHERE),
+    // Other processes. PID 1 is, under the embedded supervisor, the instance's own supervisor.
+    ("see another server in /proc", NOWHERE),
+    ("read another server's environment", NOWHERE),
+    ("read through another server's root", NOWHERE),
+    ("list another server's descriptors", NOWHERE),
+    ("see the host's or supervisor's PID 1 in /proc", EMBEDDED),
+    ("read through PID 1's root", NOWHERE),
+    ("open one of PID 1's descriptors", NOWHERE),
+    ("signal another server", NOWHERE),
+    ("signal another server's thread", NOWHERE),
+    ("signal another server by a pidfd", NOWHERE),
+    ("signal PID 1", NOWHERE),
+    ("change another server's limits", NOWHERE),
+    ("change another server's priority", NOWHERE),
+    ("pin another server to a processor", NOWHERE),
+    ("change another server's scheduling", NOWHERE),
+    ("change another server's disk priority", NOWHERE),
+    ("trace another server", NOWHERE),
+    ("read another server's memory", NOWHERE),
+    ("take another server's descriptor", NOWHERE),
+    ("trace its own child", NOWHERE),
+    ("move another server's memory", NOWHERE),
+    ("find a descriptor left open", NOWHERE),
+    // The network, and who listens on this host.
+    ("bind a privileged port", NOWHERE),
+    ("bind any other port", EVERYWHERE),
+    ("open a raw socket", NOWHERE),
+    // RestrictAddressFamilies= does not hold for 32-bit code.
+    ("open a netlink socket", ["no", "yes", "yes"]),
+    ("open a packet socket", NOWHERE),
+    ("open a socket of the kernel's cryptography", ["no", "yes", "yes"]),
+    ("open a socket to the hypervisor", ["no", "yes", "yes"]),
+    ("talk to D-Bus", EMBEDDED),
+    ("talk to systemd", NOWHERE),
+    ("talk to systemd as a service does", EMBEDDED),
+    ("talk to the journal", EVERYWHERE),
+    ("talk to a program with an abstract socket", NOWHERE),
+    ("talk to a program that listens on TCP", EVERYWHERE),
+    // Privilege.
+    ("become root", NOWHERE),
+    ("change its groups", NOWHERE),
+    ("give a file to root", NOWHERE),
+    ("make a set-uid program", EMBEDDED),
+    ("make a user namespace", NOWHERE),
+    ("make a user namespace by clone", NOWHERE),
+    ("make a user namespace by clone3", NOWHERE),
+    ("make a mount namespace", NOWHERE),
+    ("make a network namespace", NOWHERE),
+    ("enter PID 1's mount namespace", NOWHERE),
+    ("mount a file system", NOWHERE),
+    ("mount one in a user namespace", NOWHERE),
+    ("uncover the root directory in a user namespace", NOWHERE),
+    ("look below the cover by a bind in a user namespace", NOWHERE),
+    ("look below the cover by a detached copy", NOWHERE),
+    ("change its root directory", NOWHERE),
+    ("set the host's name", NOWHERE),
+    ("set the clock", NOWHERE),
+    ("load a module", NOWHERE),
+    ("reboot", NOWHERE),
+    ("reach hardware ports", NOWHERE),
+    ("run in real time", NOWHERE),
+    ("raise its own priority", NOWHERE),
+    ("change its personality", EMBEDDED),
+    ("load a BPF program or map", NOWHERE),
+    ("watch the kernel's performance counters", NOWHERE),
+    ("handle page faults itself", NOWHERE),
+    ("use io_uring", NOWHERE),
+    ("keep keys in the kernel", NOWHERE),
+    ("watch the whole host's files", NOWHERE),
+    ("open the terminal it was started from", NOWHERE),
+    // Resources: memory and tasks need a machine with the controllers, and have a test of their own there.
+    ("open 70 000 descriptors", NOWHERE),
+    ("leave core files", NOWHERE),
+    ("make a file of 1 TiB with a hole", EVERYWHERE),
+    // Programs of the host.
+    ("ask a helper through sudo", NOWHERE),
+    ("become root by su", NOWHERE),
+    ("hand the journal a line in another's name", EVERYWHERE),
+];
+
+const NOWHERE: [&str; 3] = ["no"; 3];
+const EVERYWHERE: [&str; 3] = ["yes"; 3];
+const EMBEDDED: [&str; 3] = ["no", "no", "yes"];
+
+/// What neither the service user nor root can do in a container without any sandbox: that a sandbox stops them shows
+/// nothing there, and whether it does is not asked.
+pub(super) const MAY_BE_IMPOSSIBLE: &[(&str, &str)] = &[
+    ("open a socket of the kernel's cryptography", "a kernel may be without"),
+    ("open a socket to the hypervisor", "a kernel may be without"),
+    ("load a module", "a kernel may be without"),
+    ("reach hardware ports", "a kernel may be without"),
+    ("move another server's memory", "a kernel may be without"),
+    ("read the kernel's log", "a container has none"),
+    ("write to sysrq-trigger", "a container has none"),
+    ("write to /proc/sys", "a container's is read-only"),
+    ("write to /sys", "a container's is read-only"),
+    ("open 70 000 descriptors", "fs.nr_open may be lower"),
+];
+
+/// What only a cover could show: these look below one, and without a sandbox there is none.
+pub(super) const NEEDS_A_COVER: [&str; 3] = [
+    "uncover the root directory in a user namespace",
+    "look below the cover by a bind in a user namespace",
+    "look below the cover by a detached copy",
+];
