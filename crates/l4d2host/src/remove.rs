@@ -63,6 +63,8 @@ impl Host {
             let aside = format!("{name}.{dir}");
             tmp.remove(&aside)?;
             tmp.create_dir(&aside, 0o755)?;
+            // The game may have closed its root, which is the upper.
+            runtime.make_movable(dir)?;
             tmp.exchange(&aside, &runtime, dir)?;
             runtime.sync()?;
             tmp.sync()?;

@@ -34,9 +34,9 @@ impl Host {
         // Before anything changes: one that waits for it in vain is to leave everything as it was.
         let _installation = self.lock(&root, Lock::InstallationShared)?;
         check_installed(&root)?;
-        if matches!(state, InstanceState::CrashLooping | InstanceState::Stopping) {
-            // Between two runs of a server that keeps crashing, or at the end of one: what follows writes to the upper,
-            // which must not be mounted meanwhile.
+        if matches!(state, InstanceState::CrashLooping | InstanceState::Stopping | InstanceState::Unknown) {
+            // Between two runs of a server that keeps crashing, or at the end of one, or maybe just that: what follows
+            // writes to the upper, which must not be mounted meanwhile.
             self.supervisor().disable(name, &lock)?;
         }
         stage(&root, name, &instance)?;
@@ -71,5 +71,7 @@ fn stage(root: &Dir, name: &InstanceName, instance: &Instance) -> Result<()> {
     // One that can't be read is replaced like any other; only its aliases are then unknown.
     let old = Staged::read(&dir).ok().flatten();
     plan.put(root, name, old.as_ref())?;
-    plan.put_cfg(&root.open_dir(format!("runtime/{name}/upper"))?, old.as_ref())
+    // Writable, as the game may have taken that away: the modes of its root are the upper's.
+    let upper = root.open_dir(format!("runtime/{name}"))?.open_dir_writable("upper")?;
+    plan.put_cfg(&upper, old.as_ref())
 }

@@ -83,6 +83,11 @@ pub struct UnitState {
 }
 
 impl UnitState {
+    /// One that the supervisor can't tell anything of.
+    pub fn unknown() -> Self {
+        Self { active_state: "unknown".to_owned(), sub_state: "unknown".to_owned(), enabled: false, since: None }
+    }
+
     /// One that the supervisor does not know of does nothing.
     pub fn inactive() -> Self {
         Self { active_state: "inactive".to_owned(), sub_state: "dead".to_owned(), enabled: false, since: None }

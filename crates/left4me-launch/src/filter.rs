@@ -88,11 +88,11 @@ mod tests {
             at += 1;
             match step.code {
                 0x20 => {
-                    loaded = [(NUMBER, number), (ARCH, arch), (FIRST_ARGUMENT, argument)]
-                        .iter()
-                        .find(|(o, _)| *o == step.k)
-                        .unwrap()
-                        .1
+                    loaded = match step.k {
+                        NUMBER => number,
+                        ARCH => arch,
+                        _ => argument,
+                    };
                 }
                 0x15 if loaded != step.k => at += usize::from(step.jf),
                 0x15 => {}
@@ -127,7 +127,7 @@ mod tests {
             let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
             refuse_calls().unwrap();
             let own = getrlimit(Resource::Core);
-            prlimit(None, Resource::Core, own.clone()).unwrap();
+            prlimit(None, Resource::Core, own).unwrap();
             let of_another = prlimit(Some(Pid::from_child(&child)), Resource::Core, own).unwrap_err();
             child.kill().unwrap();
             child.wait().unwrap();

@@ -161,15 +161,32 @@ impl Dir {
     }
 
     /// Opens the directory `name`, making it, also in place of anything else: a file, a link, or overlayfs' mark of a
-    /// deletion.
+    /// deletion. One whose mode keeps its own owner out is opened up.
     pub fn replace_with_dir(&self, name: &str, mode: u32) -> Result<Self> {
-        match self.make_dir(name, mode) {
+        match mkdirat(&self.fd, name, Mode::from_raw_mode(mode)) {
+            Ok(()) => return self.open_dir(name),
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(Error::kernel(format!("can't make {}", self.label_of(name)), errno)),
+        }
+        match self.open_dir_writable(name) {
             Err(error) if matches!(error.errno(), Some(Errno::LOOP | Errno::NOTDIR | Errno::NXIO)) => {
                 self.remove(name)?;
                 self.create_dir(name, mode)
             }
             other => other,
         }
+    }
+
+    /// Opens a directory of one's own to write to it: one whose mode keeps its owner out is opened up. With a mount on it
+    /// the error is `EXDEV`.
+    pub fn open_dir_writable(&self, name: impl AsRef<OsStr>) -> Result<Self> {
+        remove::open_writable(self, name.as_ref())
+    }
+
+    /// Sees to it that `name` can be moved elsewhere: to a directory that is to write to its `..`, so one whose mode keeps
+    /// its owner out is opened up.
+    pub fn make_movable(&self, name: impl AsRef<OsStr>) -> Result<()> {
+        remove::open_up(self, name.as_ref())
     }
 
     /// Makes every missing directory of the relative `path`, and opens the last.

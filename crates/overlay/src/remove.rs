@@ -78,8 +78,14 @@ fn move_up(from: &Dir, name: &OsStr, root: &Dir, next: &mut u64) -> Result<OsStr
     }
 }
 
-/// Opens a directory to be emptied: not a mount point, and with its mode opened up where its owner closed it (`0000`).
-fn open_writable(parent: &Dir, name: &OsStr) -> Result<Dir> {
+/// Opens a directory to be emptied: not a mount point, and with its mode opened up.
+pub(crate) fn open_writable(parent: &Dir, name: &OsStr) -> Result<Dir> {
+    open_up(parent, name)?;
+    parent.open_dir_unmounted(name)
+}
+
+/// Gives a directory's owner all rights to it, where its owner closed it (`0000`). Anything else stays as it is.
+pub(crate) fn open_up(parent: &Dir, name: &OsStr) -> Result<()> {
     let what = || format!("can't open {}", parent.label_of(name));
     let stat = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).context(what)?;
     let is_open = stat.st_mode & 0o700 == 0o700;
@@ -92,7 +98,7 @@ fn open_writable(parent: &Dir, name: &OsStr) -> Result<Dir> {
         #[expect(clippy::disallowed_methods, reason = "the path is the descriptor's own, and leads nowhere else")]
         chmodat(rustix::fs::CWD, proc_path(&place), mode, AtFlags::empty()).context(what)?;
     }
-    parent.open_dir_unmounted(name)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! priority, 6 for the game and 5 for the supervisor's own remarks.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use overlay::beneath::Dir;
@@ -15,11 +15,11 @@ use crate::{Error, Result};
 pub(super) const DIR: &str = "log";
 
 /// A file takes no more than this, and there are at most so many: 16 MiB an instance.
-const FILE_SIZE: u64 = 8 * 1024 * 1024;
+pub(super) const FILE_SIZE: u64 = 8 * 1024 * 1024;
 const FILES: usize = 2;
 
 /// A longer line is broken, so that one without an end costs no memory.
-const LINE_SIZE: usize = 16 * 1024;
+pub(super) const LINE_SIZE: usize = 16 * 1024;
 
 const GAME: u8 = 6;
 const REMARK: u8 = 5;
@@ -64,8 +64,15 @@ impl Console {
     pub(super) fn open(runtime: &Dir) -> Result<Self> {
         let dir = runtime.make_dir(DIR, 0o700)?;
         let start = files(&dir)?.last().copied().unwrap_or(0);
-        let file = dir.open_or_create(file_name(start), 0o600)?;
-        let size = file.metadata().map_err(|e| io("read", &dir, e))?.len();
+        let mut file = dir.open_or_create(file_name(start), 0o600)?;
+        let mut metadata = file.metadata().map_err(|e| io("read", &dir, e))?;
+        if metadata.nlink() > 1 {
+            // A file of some other place has this name, too: only the name is ours to write to.
+            dir.remove(file_name(start))?;
+            file = dir.create_file(file_name(start), b"", 0o600)?;
+            metadata = file.metadata().map_err(|e| io("read", &dir, e))?;
+        }
+        let size = metadata.len();
         Ok(Self { dir, file, start, size, line: Vec::new(), lost: 0 })
     }
 

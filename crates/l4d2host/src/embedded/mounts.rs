@@ -64,6 +64,7 @@ fn mount_proc(flags: MountFlags) -> Result<()> {
 
 /// In a user namespace of its own the game would be root again, and reach the parts of the kernel that only root gets to.
 /// The limit is counted for each user namespace: where there is none of our own it would be the host's, and is left alone.
+#[expect(clippy::disallowed_methods, reason = "of the /proc that was mounted just now, where nobody can put a link")]
 fn forbid_user_namespaces() -> Result<()> {
     let (uid, io) = (geteuid().as_raw().to_string(), |e| Error::io("can't forbid user namespaces to the game", e));
     let map = std::fs::read_to_string("/proc/self/uid_map").map_err(io)?;

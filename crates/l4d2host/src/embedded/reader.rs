@@ -11,11 +11,17 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{fstat, inotify};
 use rustix::io::Errno;
 
-use super::console::{DIR, file_name, files, io};
+use super::console::{DIR, FILE_SIZE, LINE_SIZE, file_name, files, io};
 use crate::{Error, ErrorKind, LogEntry, LogOptions, LogStream, Result};
 
 /// What is read of a file at once.
 const CHUNK: usize = 64 * 1024;
+
+/// More than a line takes in a file, with what stands before its text.
+const LONGEST_LINE: usize = LINE_SIZE + 64;
+
+/// More than a file takes: it may end with what was read of the game at once.
+const LONGEST_FILE: u64 = FILE_SIZE + 1024 * 1024;
 
 /// Reads the log of an instance.
 pub(super) fn stream(root: &Dir, name: &InstanceName, options: &LogOptions) -> Result<LogStream> {
@@ -86,6 +92,10 @@ fn position_of_last(dir: &Dir, lines: u32) -> Result<u64> {
             return Ok(start + end);
         }
         let mut buffer = vec![0_u8; CHUNK];
+        // None that a supervisor wrote, and it may have no line in it for a terabyte: what comes after it is shown.
+        if end > LONGEST_FILE {
+            return Ok(start + end);
+        }
         while end > 0 {
             let begin = end.saturating_sub(CHUNK as u64);
             let chunk = &mut buffer[..usize::try_from(end - begin).unwrap_or(CHUNK)];
@@ -140,9 +150,15 @@ impl Iterator for Reader {
 
 impl Reader {
     fn take_line(&mut self) -> Option<LogEntry> {
-        let length = self.buffer.iter().position(|&b| b == b'\n')?;
-        let line: Vec<u8> = self.buffer.drain(..=length).take(length).collect();
-        self.position += length as u64 + 1;
+        let found = self.buffer.iter().position(|&b| b == b'\n');
+        // Longer than a supervisor writes lines: given out in pieces, as one without an end would fill the memory.
+        let (length, end) = match found {
+            Some(length) => (length, 1),
+            None if self.buffer.len() > LONGEST_LINE => (LONGEST_LINE, 0),
+            None => return None,
+        };
+        let line: Vec<u8> = self.buffer.drain(..length + end).take(length).collect();
+        self.position += (length + end) as u64;
         Some(parse(line, self.position))
     }
 

@@ -13,6 +13,11 @@ pub(crate) const TESTS: &[crate::Test] = &[
     ("following_ends_when_the_instance_is_deleted", following_ends_when_the_instance_is_deleted),
 ];
 
+/// All that is there now.
+pub(crate) fn no_follow() -> LogOptions {
+    LogOptions { lines: 1000, follow: false, ..LogOptions::default() }
+}
+
 /// More than both files hold.
 const FLOOD: u32 = 400_000;
 

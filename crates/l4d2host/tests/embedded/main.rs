@@ -8,6 +8,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests make and damage trees by path")]
 
 mod host;
+mod hostile;
 mod life;
 mod logs;
 mod sight;
@@ -41,7 +42,8 @@ fn main() -> ExitCode {
     if let Some(code) = l4d2host::embedded::run_if_called(std::env::args_os()) {
         return code;
     }
-    let tests: Vec<Test> = [life::TESTS, sight::TESTS, logs::TESTS, trouble::TESTS, undo::TESTS].concat();
+    let parts = [life::TESTS, sight::TESTS, logs::TESTS, trouble::TESTS, undo::TESTS, hostile::TESTS];
+    let tests: Vec<Test> = parts.concat();
     let args: Vec<String> = std::env::args().skip(1).collect();
     if let [word, name, scratch] = args.as_slice()
         && word == "run-test"
