@@ -76,11 +76,10 @@ impl Host {
 
 fn move_aside(from: &Dir, name: &str, tmp: &Dir, aside: &str) -> Result<()> {
     match from.rename_new(name, tmp, aside) {
-        Ok(()) => {
-            from.sync()?;
-            Ok(tmp.sync()?)
-        }
-        Err(error) if error.errno() == Some(Errno::NOENT) => Ok(()),
-        Err(error) => Err(error.into()),
+        // Gone already, but maybe not on disk: a delete that was killed after its rename has not come to this.
+        Err(error) if error.errno() == Some(Errno::NOENT) => {}
+        renamed => renamed?,
     }
+    from.sync()?;
+    Ok(tmp.sync()?)
 }

@@ -77,10 +77,11 @@ impl Staged {
 
     /// Makes this the staged plan of `name`, at once and on disk. One that is staged already costs no write.
     pub(crate) fn put(&self, root: &Dir, name: &InstanceName, old: Option<&Self>) -> Result<()> {
-        if old == Some(self) {
-            return Ok(());
-        }
         let (tmp, instance) = (root.open_dir("tmp")?, root.open_dir(format!("instances/{name}"))?);
+        if old == Some(self) {
+            // There, but maybe not on disk: a start that was killed after its rename has not come to this.
+            return Ok(instance.sync()?);
+        }
         let temporary = format!("{name}.staged");
         tmp.remove(&temporary)?;
         let dir = tmp.create_dir(&temporary, 0o700)?;
@@ -101,8 +102,10 @@ impl Staged {
     /// in the way is replaced, and nothing is followed.
     pub(crate) fn put_cfg(&self, upper: &Dir, old: Option<&Self>) -> Result<()> {
         let mut dir = upper.open_dir(".")?;
+        let mut parents = Vec::new();
         for name in CFG_DIR {
-            dir = dir.replace_with_dir(name, 0o755)?;
+            let next = dir.replace_with_dir(name, 0o755)?;
+            parents.push(std::mem::replace(&mut dir, next));
         }
         let stale = old.iter().flat_map(|old| old.cfg.keys()).filter(|file| !self.cfg.contains_key(*file));
         for file in stale {
@@ -113,6 +116,10 @@ impl Staged {
             if !same {
                 dir.put_file(OsStr::new(file), bytes, 0o600)?;
             }
+        }
+        // Also what needed no write: a start that was killed may have left it without.
+        for dir in parents.iter().chain([&dir]) {
+            dir.sync()?;
         }
         Ok(())
     }

@@ -42,8 +42,8 @@ fn enable(units: &[String]) -> Result<(), Failure> {
     let missing: Vec<String> = units.iter().filter(|unit| !is_linked(unit)).cloned().collect();
     if !missing.is_empty() {
         check(systemctl::run(&["enable", "--quiet", "--no-reload"], &missing, nothing)?.0)?;
-        sync_links()?;
     }
+    sync_links()?;
     check(systemctl::run(&["start"], units, is_reload_advice)?.0)
 }
 
@@ -55,10 +55,9 @@ fn disable(names: &[InstanceName], units: &[String]) -> Result<(), Failure> {
     let unlinked = if linked.is_empty() {
         Ok(())
     } else {
-        systemctl::run(&["disable", "--quiet", "--no-reload"], &linked, nothing)
-            .and_then(|(status, _)| check(status))
-            .and_then(|()| sync_links())
+        systemctl::run(&["disable", "--quiet", "--no-reload"], &linked, nothing).and_then(|(status, _)| check(status))
     };
+    let unlinked = unlinked.and_then(|()| sync_links());
     let unmounted = umount_inactive(names, units);
     stopped.and(unlinked).and(unmounted)
 }
@@ -69,11 +68,14 @@ fn show(units: &[String]) -> Result<(), Failure> {
 }
 
 /// systemctl does not put the links on disk: after a power cut a server that was enabled would stay down, or one that was
-/// disabled would come back.
+/// disabled would come back. Done also where no link had to change: a helper that was killed before this may have changed
+/// it.
 fn sync_links() -> Result<(), Failure> {
-    std::fs::File::open(WANTS)
-        .and_then(|links| links.sync_all())
-        .map_err(|error| Failure::new(format!("can't put {WANTS} on disk: {error}")))
+    match std::fs::File::open(WANTS).and_then(|links| links.sync_all()) {
+        // No unit at all is enabled.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        synced => synced.map_err(|error| Failure::new(format!("can't put {WANTS} on disk: {error}"))),
+    }
 }
 
 fn is_linked(unit: &str) -> bool {

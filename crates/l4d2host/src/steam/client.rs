@@ -26,7 +26,8 @@ pub(super) fn repair(
     fs::create_dir_all(home).map_err(|e| Error::io(format!("can't make {}", home.display()), e))?;
     // Links on the way to a home directory are the administrator's.
     let real = home.canonicalize().map_err(|e| Error::io(format!("can't resolve {}", home.display()), e))?;
-    let steam = Dir::open_root(&real)?.replace_with_dir(".steam", 0o755)?;
+    let real = Dir::open_root(&real)?;
+    let steam = real.replace_with_dir(".steam", 0o755)?;
     for (sdk, dir) in [("sdk32", "linux32"), ("sdk64", "linux64")] {
         let Some(library) = find(home, steamcmd, installation, dir) else {
             let warning = format!("no {LIBRARY} was found for ~/.steam/{sdk}");
@@ -37,8 +38,11 @@ pub(super) fn repair(
         if sdk.read(LIBRARY, MAX_SIZE).ok().as_ref() != Some(&library) {
             sdk.put_file(OsStr::new(LIBRARY), &library, 0o755)?;
         }
+        // Also what needed no write: an install that was killed may have left it without.
+        sdk.sync()?;
     }
-    Ok(())
+    steam.sync()?;
+    Ok(real.sync()?)
 }
 
 /// The library's bytes: beside SteamCMD, where Debian's SteamCMD keeps itself, or (32 bit) in the game.
