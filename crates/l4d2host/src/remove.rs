@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use crate::initialize::{check_revision, make_runtime};
 use crate::instance::{self, Instance};
 use crate::lock::Lock;
-use crate::{ErrorKind, Host, Result, Revision};
+use crate::{ErrorKind, Host, InstanceState, Result, Revision};
 
 impl Host {
     /// Stops the instance and removes it; says whether it was there. Removing what is not there succeeds.
@@ -29,6 +29,10 @@ impl Host {
         if exists || has_runtime || self.is_known(name)? {
             self.check_not_held_by_other(&root, name)?;
             self.supervisor().disable(name, &lock)?;
+            // It had to be killed, and that would be the last that is known of an instance which is no more.
+            if self.state_of(name)? == InstanceState::Failed {
+                self.supervisor().disable(name, &lock)?;
+            }
         }
         let tmp = root.open_dir("tmp")?;
         // The instance first: without it the rest is nothing that anybody asks for.

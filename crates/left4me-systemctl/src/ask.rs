@@ -34,11 +34,7 @@ pub(crate) fn run(request: &Request) -> Result<ExitCode, Failure> {
 /// Not `enable --now`: it has the manager re-read every unit, which costs more than all the rest and grows with the
 /// number of instances. The manager needs not know of the link before the next boot.
 fn enable(units: &[String]) -> Result<(), Failure> {
-    let (status, said_something) = systemctl::run(&["reset-failed"], units, is_not_loaded)?;
-    // A unit that is not loaded has no failure to forget. systemctl takes that for an error, but it is then the only one.
-    if said_something || status.code().is_none() {
-        check(status)?;
-    }
+    forget_failures(units)?;
     let missing: Vec<String> = units.iter().filter(|unit| !is_linked(unit)).cloned().collect();
     if !missing.is_empty() {
         check(systemctl::run(&["enable", "--quiet", "--no-reload"], &missing, nothing)?.0)?;
@@ -47,9 +43,18 @@ fn enable(units: &[String]) -> Result<(), Failure> {
     check(systemctl::run(&["start"], units, is_reload_advice)?.0)
 }
 
-/// Stops, removes the link, and takes away what an inactive unit left mounted. A step that fails does not keep the next
+/// A failed unit stays loaded, and is listed, until its failure is forgotten.
+fn forget_failures(units: &[String]) -> Result<(), Failure> {
+    let (status, said_something) = systemctl::run(&["reset-failed"], units, is_not_loaded)?;
+    // A unit that is not loaded has no failure to forget. systemctl takes that for an error, but it is then the only one.
+    if said_something || status.code().is_none() { check(status) } else { Ok(()) }
+}
+
+/// Stops, removes the link, and takes away what an inactive unit left mounted. An earlier failure is forgotten, one of
+/// this very stop is not: it is to be seen. A step that fails does not keep the next
 /// one from being tried: a server that would not stop is still not to come back at the next boot.
 fn disable(names: &[InstanceName], units: &[String]) -> Result<(), Failure> {
+    let forgotten = forget_failures(units);
     let stopped = systemctl::run(&["stop"], units, is_reload_advice).and_then(|(status, _)| check(status));
     let linked: Vec<String> = units.iter().filter(|unit| is_linked(unit)).cloned().collect();
     let unlinked = if linked.is_empty() {
@@ -59,7 +64,7 @@ fn disable(names: &[InstanceName], units: &[String]) -> Result<(), Failure> {
     };
     let unlinked = unlinked.and_then(|()| sync_links());
     let unmounted = umount_inactive(names, units);
-    stopped.and(unlinked).and(unmounted)
+    stopped.and(unlinked).and(unmounted).and(forgotten)
 }
 
 /// Prints the state of all units in one call, times as seconds since 1970.

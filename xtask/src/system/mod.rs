@@ -46,6 +46,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("the unit verifies in silence, and its exposure is 1.5 or less", Both, false, life::unit_is_sound),
     test("a crash is followed by a restart", Both, false, trouble::restart_after_crash),
     test("a crash loop ends in failed, and start works at once", Both, false, trouble::crash_loop),
+    test("nothing is known of a failed instance that was deleted", Both, false, trouble::failed_is_forgotten),
     test("a server that needs 3 s to shut down is never cut short", Container, false, trouble::slow_shutdown),
     test("ten units cycling in parallel never fail a stop", Container, false, trouble::ten_in_parallel),
     test("a server that ignores signals is killed, and the unit says so", Both, false, trouble::ignores_signals),

@@ -30,6 +30,23 @@ pub(super) fn crash_loop(host: &mut Host) -> Result<()> {
     host.expect_state("a", "running")
 }
 
+pub(super) fn failed_is_forgotten(host: &mut Host) -> Result<()> {
+    // One failed by itself, the other by the stop that had to kill it.
+    host.make("a", 27101, &["sim_exit_after 0"])?;
+    host.make("b", 27102, &["sim_ignore_signals 1"])?;
+    host.l4_ok("start a")?;
+    host.l4_ok("start b")?;
+    host.wait_for_line("b", "Server is hibernating")?;
+    host.machine.wait_until("systemctl is-failed -q left4me-server@a", MINUTE * 2)?;
+    for name in ["a", "b"] {
+        host.l4_ok(&format!("delete {name}"))?;
+    }
+    let loaded = host.ok("systemctl list-units --all --plain --no-legend 'left4me-server@*'")?;
+    ensure!(loaded.is_empty(), "deleted, but still loaded: {loaded}");
+    ensure!(host.l4_ok("status")?.lines().count() <= 1, "status lists what was deleted");
+    Ok(())
+}
+
 pub(super) fn slow_shutdown(host: &mut Host) -> Result<()> {
     const STOPS: usize = 50;
     let names: Vec<String> = (0..10_u16).map(|n| format!("s{n}")).collect();
