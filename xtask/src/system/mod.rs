@@ -88,10 +88,17 @@ pub(crate) const TESTS: &[Test] = &[
     ),
     test("what is installed only root can change", Both, false, advisories::only_root_changes_what_is_installed),
     test("a hostile server is stopped where the documents say so", Container, false, sandboxed::attacker),
+    test("a short soak under systemd leaks nothing", Container, false, |host| soak(host, false)),
+    test("a short soak under the embedded supervisor leaks nothing", Container, false, |host| soak(host, true)),
     test("memory and tasks are limited", Vm, true, limits::memory_and_tasks),
     test("a power cut leaves nothing half", Vm, false, limits::power_cut),
     test("what a power cut left mounted is reset and deleted", Vm, false, limits::power_cut_inactive),
 ];
+
+fn soak(host: &mut Host, embedded: bool) -> Result<()> {
+    let options = crate::soak::Options { cycles: 30, instances: 5, embedded, seed: 1 };
+    crate::soak::soak(host.machine, options, false)
+}
 
 /// Runs one test on a machine without instances.
 pub(crate) fn run(test: &Test, machine: &mut dyn Machine) -> Result<()> {
