@@ -153,13 +153,8 @@ impl Host {
         if !metadata.is_dir() {
             return Err(Error::new(ErrorKind::NotFound, format!("the root directory {label} is not a directory")));
         }
-        let me = rustix::process::geteuid().as_raw();
-        if metadata.uid() != me {
-            let owner = Account::by_uid(metadata.uid()).map_or_else(|_| metadata.uid().to_string(), |a| a.name);
-            let message = format!("the root directory {label} belongs to {owner}");
-            return Err(Error::new(ErrorKind::PermissionDenied, message).hint(format!("sudo -u {owner} l4d2ctl …")));
-        }
-        Ok(Dir::open_root(&self.root)?)
+        check_owner(&self.root, metadata.uid())?;
+        open_own(&self.root)
     }
 
     /// Takes a lock, after whoever has it.
@@ -218,4 +213,21 @@ fn check_systemd_root(root: &Path, configured: Option<&Path>) -> Result<()> {
     let message = format!("LEFT4ME_ROOT is {}, but the systemd unit was installed for {installed}", root.display());
     Err(Error::new(ErrorKind::WrongSupervisor, message)
         .hint("LEFT4ME_SUPERVISOR=embedded runs servers of another root directory"))
+}
+
+/// Opens a root directory of the caller's own. Whose it is, the opened directory says: who owns one above could put another
+/// in its place after a look at the path, and have root work there, or run a server of his.
+pub(crate) fn open_own(root: &Path) -> Result<Dir> {
+    let dir = Dir::open_root(root)?;
+    check_owner(root, dir.owner()?.0.as_raw())?;
+    Ok(dir)
+}
+
+fn check_owner(root: &Path, owner: u32) -> Result<()> {
+    if owner == rustix::process::geteuid().as_raw() {
+        return Ok(());
+    }
+    let owner = Account::by_uid(owner).map_or_else(|_| owner.to_string(), |account| account.name);
+    let message = format!("the root directory {} belongs to {owner}", root.display());
+    Err(Error::new(ErrorKind::PermissionDenied, message).hint(format!("sudo -u {owner} l4d2ctl …")))
 }

@@ -284,3 +284,27 @@ fn no_privilege_survives_becoming_the_owner() {
     let ran = Ran::of(&keeping.output().unwrap());
     assert!(ran.code == 1 && ran.stderr.contains("Permission denied"), "{ran:?}");
 }
+
+/// CVE-2024-27102, for root itself: whose the root directory is decides who works in it, and somebody who owns a directory above
+/// can put another in its place after that. So each part asks the directory that it has opened.
+#[test]
+fn a_root_directory_that_was_swapped_is_nobody_s_to_work_in() {
+    if !is_root() {
+        // Only root can be told to be somebody else; as root this same test runs.
+        return;
+    }
+    let sandbox = Sandbox::with_game();
+    sandbox.make("a", &format!("port: {}\n", port()));
+    let supervise = || {
+        let mut command = sandbox.command(&["supervise", sandbox.root().to_str().unwrap(), "a"]);
+        Ran::of(&command.output().unwrap()).stdout
+    };
+    sandbox.ok(&["start", "a"]);
+    sandbox.ok(&["stop", "a"]);
+    // What `start` has decided as root; then the directory is somebody else's.
+    let theirs = Some(NOBODY);
+    std::os::unix::fs::chown(sandbox.root(), theirs, theirs).unwrap();
+    let said = supervise();
+    std::os::unix::fs::chown(sandbox.root(), Some(0), Some(0)).unwrap();
+    assert!(said.contains("belongs to nobody"), "{said:?}");
+}

@@ -39,7 +39,7 @@ pub(super) fn run(root: &OsStr, name: &OsStr) -> ExitCode {
     // Re-executed as /proc/self/exe, it would be "exe" in every list of processes. Only a name: failing is no matter.
     let _ = rustix::thread::set_name(c"l4d2ctl");
     let root = Path::new(root);
-    let begun = Dir::open_root(root).map_err(Error::from);
+    let begun = crate::host::open_own(root);
     let begun = begun.and_then(|dir| Init::new(&dir, root, &name).map(|init| (init, dir)));
     match begun.and_then(|(init, dir)| init.run(dir)) {
         Ok(()) => ExitCode::SUCCESS,

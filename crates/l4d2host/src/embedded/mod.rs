@@ -87,7 +87,7 @@ impl Embedded {
     }
 
     fn open(&self) -> Result<Dir> {
-        Ok(Dir::open_root(&self.root)?)
+        crate::host::open_own(&self.root)
     }
 
     /// The recorded state as far as it can be believed; none for an instance that was never run, or was stopped.
