@@ -9,7 +9,8 @@ use std::process::{Command, ExitCode, Output, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::build::{cargo, output_of, project, succeed, target_dir};
+use crate::build::{cargo, project, succeed, target_dir};
+use crate::machine::install_cxx_compiler;
 
 /// Has the compiler count which branches are taken, and tell what is compared with what.
 const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
@@ -17,7 +18,7 @@ const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-leve
     -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1";
 
 /// What one input may take: seconds, and MiB of memory for the whole process.
-const LIMITS: [&str; 4] = ["-timeout=10", "-rss_limit_mb=512", "-malloc_limit_mb=128", "-max_len=65536"];
+const LIMITS: [&str; 4] = ["-timeout=10", "-rss_limit_mb=512", "-malloc_limit_mb=128", "-max_len=16384"];
 
 #[derive(Debug, PartialEq, Eq)]
 struct Options {
@@ -55,10 +56,11 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     let options = Options::parse(args)?;
     let targets = choose(&options.targets)?;
     let program = build()?;
+    prove(&program)?;
     println!("{} targets, {} s each", targets.len(), options.seconds);
     let (mut total, mut broken) = (0, Vec::new());
     for target in &targets {
-        let place = project().join("target/fuzzing").join(target);
+        let place = place_of(target);
         let output = fuzz(&program, target, &place, options.seconds)?;
         let text = String::from_utf8_lossy(&output.stderr);
         let counts = count(&text).filter(|_| output.status.success());
@@ -72,7 +74,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     }
     println!("{total} executions, {} of {} targets broken", broken.len(), targets.len());
     for (target, place) in &broken {
-        println!("broken: {target}: the input is in {} (its name begins with what was found)", place.display());
+        println!("broken: {target}: the input is in {} (crash-…, timeout-… or oom-…)", place.display());
     }
     Ok(if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -93,28 +95,43 @@ fn choose(named: &[String]) -> Result<Vec<String>> {
 
 /// Builds the program that holds all targets, with libFuzzer, which is C++.
 fn build() -> Result<PathBuf> {
-    if Command::new("c++").arg("--version").output().is_err() {
-        println!("installing g++");
-        succeed(Command::new("apt-get").args(["install", "--yes", "--quiet", "--no-install-recommends", "g++"]))
-            .context("libFuzzer needs a C++ compiler")?;
-    }
+    install_cxx_compiler()?;
     let args = ["build", "--quiet", "--profile", "fuzz", "--package", "fuzz", "--features", "libfuzzer"];
     succeed(cargo(&args).args(["--bin", "libfuzzer"]).env("RUSTFLAGS", FLAGS))?;
-    let program = target_dir("fuzz")?.join("libfuzzer");
-    // Without the counters it would try blindly and say nothing.
-    let help = output_of(Command::new("grep").args(["--count", "--text", "__sancov"]).arg(&program));
-    ensure!(help.is_ok(), "{} was built without coverage", program.display());
-    Ok(program)
+    Ok(target_dir("fuzz")?.join("libfuzzer"))
 }
 
-/// What is found worth keeping is kept for the next run, below `target`; the samples of the corpus are only read.
+/// Sees that what is there to be found is found, and that it is told: guided by coverage it takes a second.
+fn prove(program: &Path) -> Result<()> {
+    const SECONDS: u64 = 30;
+    let place = place_of("find_me");
+    if place.exists() {
+        fs::remove_dir_all(&place).with_context(|| format!("can't remove {}", place.display()))?;
+    }
+    let output = fuzz(program, "find_me", &place, SECONDS)?;
+    let mut found = false;
+    for entry in fs::read_dir(&place).with_context(|| format!("can't list {}", place.display()))? {
+        let path = entry?.path();
+        found |= path.is_file() && fs::read(path)?.starts_with(b"l4d2");
+    }
+    ensure!(found && !output.status.success(), "what is there to be found was not found: is there no coverage?");
+    Ok(())
+}
+
+/// Where a target's finds are, and what is kept for its next run.
+fn place_of(target: &str) -> PathBuf {
+    project().join("target/fuzzing").join(target)
+}
+
+/// Runs a target. What is worth keeping is kept for the next run; the samples of the corpus are only read.
 fn fuzz(program: &Path, target: &str, place: &Path, seconds: u64) -> Result<Output> {
     let kept = place.join("corpus");
     fs::create_dir_all(&kept).with_context(|| format!("can't make {}", kept.display()))?;
     let mut command = Command::new(program);
     command.args(LIMITS).arg(format!("-max_total_time={seconds}")).arg("-print_final_stats=1");
     command.arg(format!("-artifact_prefix={}/", place.display()));
-    command.arg(&kept).arg(project().join("fuzz/corpus").join(target));
+    let samples = project().join("fuzz/corpus").join(target);
+    command.arg(&kept).args(Some(samples).filter(|samples| samples.is_dir()));
     command.env("LEFT4ME_FUZZ_TARGET", target).stdin(Stdio::null());
     command.output().with_context(|| format!("can't run {}", program.display()))
 }

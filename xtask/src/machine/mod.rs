@@ -14,7 +14,7 @@ use crate::build::{copy, programs_for_install, project, succeed, target_dir};
 
 pub(crate) use container::Container;
 pub(crate) use leftovers::{leftovers, remove_leftovers};
-pub(crate) use rootfs::{install_compiler, install_tools};
+pub(crate) use rootfs::{install_compiler, install_cxx_compiler, install_tools};
 pub(crate) use vm::{Vm, agent};
 
 /// Where the programs to install lie in a machine.

@@ -98,6 +98,11 @@ pub(crate) fn install_compiler() -> Result<()> {
     install(&wanted).context("can't install a compiler for the hostile game server")
 }
 
+/// What libFuzzer is compiled with.
+pub(crate) fn install_cxx_compiler() -> Result<()> {
+    install(&[("g++", "/usr/bin/c++")]).context("can't install a compiler for libFuzzer, which is C++")
+}
+
 fn install(wanted: &[(&str, &str)]) -> Result<()> {
     let missing: Vec<&str> =
         wanted.iter().filter(|(_, path)| !Path::new(path).exists()).map(|(name, _)| *name).collect();
