@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::leftovers::{directory, hierarchies, new_name, remove, remove_cgroup};
+use super::leftovers::{TREE, directory, hierarchies, new_name, remove, remove_cgroup};
 use super::{Answer, Machine, RUN_LIMIT_SECONDS, prepare, wait_for_boot};
+use crate::build::succeed;
 
 pub(crate) struct Container {
     work: PathBuf,
@@ -21,14 +22,31 @@ pub(crate) struct Container {
 impl Container {
     pub(crate) fn boot() -> Result<Self> {
         let name = new_name();
-        let work = directory().join(&name);
-        let tree = prepare(&work)?;
-        let cgroups = make_cgroups(&name)?;
-        let nspawn = spawn(&tree, &cgroups)?;
+        let tree = prepare(&directory().join(&name))?;
+        Self::boot_tree(&name, &tree)
+    }
+
+    /// Boots the disk of a virtual machine on this machine's kernel, which is a matter of seconds.
+    pub(crate) fn boot_disk(disk: &Path) -> Result<Self> {
+        let name = new_name();
+        let tree = directory().join(&name).join(TREE);
+        mount(disk, &tree)?;
+        Self::boot_tree(&name, &tree)
+    }
+
+    fn boot_tree(name: &str, tree: &Path) -> Result<Self> {
+        let work = directory().join(name);
+        let cgroups = make_cgroups(name)?;
+        let nspawn = spawn(tree, &cgroups)?;
         let mut container = Self { work, cgroups, nspawn, leader: 0 };
         container.leader = container.find_leader()?;
         wait_for_boot(&mut container, Duration::from_secs(60))?;
         Ok(container)
+    }
+
+    /// Its root directory, as this machine sees it.
+    pub(crate) fn tree(&self) -> PathBuf {
+        self.work.join(TREE)
     }
 
     /// The process that is 1 inside.
@@ -71,7 +89,7 @@ impl Machine for Container {
         // With --keep-unit nspawn does not boot again by itself: it ends with 133, which asks for that.
         let status = self.nspawn.wait()?;
         ensure!(status.code() == Some(133), "systemd-nspawn ended: {status}");
-        self.nspawn = spawn(&self.work.join("rootfs"), &self.cgroups)?;
+        self.nspawn = spawn(&self.work.join(TREE), &self.cgroups)?;
         self.leader = self.find_leader()?;
         wait_for_boot(self, Duration::from_secs(60))
     }
@@ -92,6 +110,21 @@ impl Drop for Container {
         }
         remove(&self.work);
     }
+}
+
+/// Looks at the disk of a virtual machine that is off.
+pub(crate) fn read_disk<T>(disk: &Path, look: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+    let work = directory().join(new_name());
+    let tree = work.join(TREE);
+    let answer = mount(disk, &tree).and_then(|()| look(&tree));
+    remove(&work);
+    answer
+}
+
+/// A disk whose power was cut is recovered by this.
+fn mount(disk: &Path, tree: &Path) -> Result<()> {
+    fs::create_dir_all(tree)?;
+    succeed(Command::new("mount").args(["-t", "ext4", "-o", "loop"]).arg(disk).arg(tree))
 }
 
 fn children(pid: u32) -> Vec<u32> {

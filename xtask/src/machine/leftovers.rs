@@ -11,6 +11,9 @@ use crate::build::{project, succeed};
 
 const PREFIX: &str = "left4me-machine-";
 
+/// A machine's root directory, in its directory.
+pub(super) const TREE: &str = "rootfs";
+
 /// Machines of this process, to tell them apart.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -60,9 +63,18 @@ pub(crate) fn remove_leftovers() {
 
 /// Removes a machine's directory, unless it is to be looked at. Best effort: the next run tries again.
 pub(super) fn remove(work: &Path) {
+    // A disk that was booted is mounted there.
+    if is_mounted(&work.join(TREE)) {
+        let _ = succeed(Command::new("umount").arg(work.join(TREE)));
+    }
     if std::env::var_os("LEFT4ME_KEEP_MACHINES").is_none() {
         let _ = succeed(Command::new("rm").args(["-rf", "--one-file-system", "--"]).arg(work));
     }
+}
+
+fn is_mounted(path: &Path) -> bool {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    mounts.lines().any(|line| line.split(' ').nth(4).is_some_and(|at| Path::new(at) == path))
 }
 
 /// Removes a cgroup with all that is in it, processes too.

@@ -2,6 +2,7 @@
 
 mod container;
 mod leftovers;
+mod moment;
 mod rootfs;
 mod vm;
 
@@ -12,8 +13,9 @@ use anyhow::{Result, bail, ensure};
 
 use crate::build::{copy, programs_for_install, project, succeed, target_dir};
 
-pub(crate) use container::Container;
+pub(crate) use container::{Container, read_disk};
 pub(crate) use leftovers::{leftovers, remove_leftovers};
+pub(crate) use moment::Moment;
 pub(crate) use rootfs::{install_compiler, install_cxx_compiler, install_tools};
 pub(crate) use vm::{Vm, agent};
 
@@ -97,12 +99,21 @@ fn prepare(work: &Path) -> Result<PathBuf> {
 
 /// Installs left4me in a booted machine with the real installer, and the simulated game with the simulated SteamCMD.
 pub(crate) fn install_left4me(machine: &mut dyn Machine) -> Result<()> {
+    install_programs(machine)?;
+    machine.ok(&format!("sudo -u left4me {INSTALL_GAME} 2>&1"))?;
+    Ok(())
+}
+
+/// The command that installs the simulated game.
+pub(crate) const INSTALL_GAME: &str = "env LEFT4ME_STEAMCMD=/var/lib/left4me/steamcmd/steamcmd l4d2ctl install";
+
+/// The same without the game.
+pub(crate) fn install_programs(machine: &mut dyn Machine) -> Result<()> {
     machine.ok(&format!("{BIN_DIR}/xtask install --bin-dir {BIN_DIR}"))?;
     machine.ok(&format!(
         "install -d -o left4me -g left4me /var/lib/left4me/steamcmd && \
          install -o left4me -g left4me {BIN_DIR}/steamcmd /var/lib/left4me/steamcmd/steamcmd"
     ))?;
-    machine.ok("sudo -u left4me env LEFT4ME_STEAMCMD=/var/lib/left4me/steamcmd/steamcmd l4d2ctl install 2>&1")?;
     Ok(())
 }
 

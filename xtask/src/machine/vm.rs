@@ -20,16 +20,24 @@ use crate::build::succeed;
 /// Emulated, a boot takes half a minute.
 const BOOT_LIMIT: Duration = Duration::from_secs(300);
 
-const IMAGE: &str = "vm.img";
+pub(super) const IMAGE: &str = "vm.img";
+
+/// Sockets of qemu's: the agent's port, and qemu's own.
+pub(super) const AGENT: &str = "agent";
+pub(super) const QMP: &str = "qmp";
+
 const PORT: &str = "org.left4me.agent";
 
-const AGENT_UNIT: &str = "[Unit]\nDescription=left4me test agent\n[Service]\nExecStart=@BIN@/xtask vm-agent\nRestart=always\n\
+/// Its disk may be booted in a container, too, where it has no port.
+const AGENT_UNIT: &str = "[Unit]\nDescription=left4me test agent\nConditionVirtualization=vm\n[Service]\nExecStart=@BIN@/xtask vm-agent\nRestart=always\n\
     RestartSec=1\n[Install]\nWantedBy=multi-user.target\n";
 
 pub(crate) struct Vm {
-    work: PathBuf,
-    qemu: Child,
-    agent: Option<UnixStream>,
+    pub(super) work: PathBuf,
+    /// Where its kernel is.
+    pub(super) boot: PathBuf,
+    pub(super) qemu: Child,
+    pub(super) agent: Option<UnixStream>,
 }
 
 impl Vm {
@@ -45,8 +53,9 @@ impl Vm {
         // Sparse: room for what the tests write.
         fs::File::create(&image)?.set_len(3 << 30)?;
         succeed(Command::new("mke2fs").args(["-q", "-F", "-t", "ext4", "-d"]).arg(&tree).arg(&image))?;
-        let qemu = spawn(&work)?;
-        let mut vm = Self { work, qemu, agent: None };
+        let boot = tree.join("boot");
+        let qemu = spawn(&work, &boot, &[])?;
+        let mut vm = Self { work, boot, qemu, agent: None };
         vm.connect()?;
         wait_for_boot(&mut vm, BOOT_LIMIT)?;
         Ok(vm)
@@ -60,7 +69,7 @@ impl Vm {
             if let Some(status) = self.qemu.try_wait()? {
                 bail!("qemu ended: {status}; see {}", self.work.join("console").display());
             }
-            if let Ok(mut agent) = UnixStream::connect(self.work.join("agent"))
+            if let Ok(mut agent) = UnixStream::connect(self.work.join(AGENT))
                 && agent.set_read_timeout(Some(Duration::from_secs(10))).is_ok()
                 && ask(&mut agent, "true").is_ok_and(|answer| answer.code == 0)
             {
@@ -92,7 +101,7 @@ impl Machine for Vm {
         self.agent = None;
         self.qemu.kill()?;
         self.qemu.wait()?;
-        self.qemu = spawn(&self.work)?;
+        self.qemu = spawn(&self.work, &self.boot, &[])?;
         self.connect()?;
         wait_for_boot(self, BOOT_LIMIT)
     }
@@ -120,9 +129,9 @@ impl Drop for Vm {
     }
 }
 
-fn spawn(work: &Path) -> Result<Child> {
+pub(super) fn spawn(work: &Path, boot: &Path, more: &[&str]) -> Result<Child> {
     let boot = |prefix: &str| -> Result<PathBuf> {
-        let entries = fs::read_dir(work.join("rootfs/boot"))?.flatten().map(|entry| entry.path());
+        let entries = fs::read_dir(boot)?.flatten().map(|entry| entry.path());
         let is_it = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix));
         entries.into_iter().find(is_it).with_context(|| format!("no {prefix} in the root file system"))
     };
@@ -140,8 +149,10 @@ fn spawn(work: &Path) -> Result<Child> {
         .args(["-append", "root=/dev/vda rw console=ttyS0 quiet panic=-1"])
         .args(["-drive", &format!("file={},if=virtio,format=raw,cache=writeback", work.join(IMAGE).display())])
         .args(["-monitor", "none", "-serial", "stdio", "-device", "virtio-serial"])
-        .args(["-chardev", &format!("socket,id=agent,path={},server=on,wait=off", work.join("agent").display())])
+        .args(["-chardev", &format!("socket,id=agent,path={},server=on,wait=off", work.join(AGENT).display())])
         .args(["-device", &format!("virtserialport,chardev=agent,name={PORT}")])
+        .args(["-qmp", &format!("unix:{},server=on,wait=off", work.join(QMP).display())])
+        .args(more)
         .stdin(Stdio::null())
         .stdout(console.try_clone()?)
         .stderr(console);
@@ -167,18 +178,30 @@ static ASKED: AtomicU32 = AtomicU32::new(0);
 /// Asks, and waits for the answer to just this. What was asked while the machine booted is kept by qemu, and answered
 /// late to whoever is connected then.
 fn ask(agent: &mut UnixStream, script: &str) -> Result<Answer> {
+    let number = send(agent, script)?;
+    loop {
+        let (answered, answer) = receive(agent)?;
+        if answered == number {
+            return Ok(answer);
+        }
+    }
+}
+
+/// Asks; the number that the answer will have.
+pub(super) fn send(agent: &mut impl Write, script: &str) -> Result<String> {
     let number = ASKED.fetch_add(1, Ordering::Relaxed).to_string();
     put(agent, number.as_bytes())?;
     put(agent, script.as_bytes())?;
-    loop {
-        let answered = take(agent)?;
-        let code = String::from_utf8(take(agent)?)?.parse()?;
-        let stdout = String::from_utf8_lossy(&take(agent)?).into_owned();
-        let stderr = String::from_utf8_lossy(&take(agent)?).into_owned();
-        if answered == number.as_bytes() {
-            return Ok(Answer { code, stdout, stderr });
-        }
-    }
+    Ok(number)
+}
+
+/// An answer, and the number of what was asked.
+pub(super) fn receive(agent: &mut impl Read) -> Result<(String, Answer)> {
+    let answered = String::from_utf8(take(agent)?)?;
+    let code = String::from_utf8(take(agent)?)?.parse()?;
+    let stdout = String::from_utf8_lossy(&take(agent)?).into_owned();
+    let stderr = String::from_utf8_lossy(&take(agent)?).into_owned();
+    Ok((answered, Answer { code, stdout, stderr }))
 }
 
 /// The other end, inside.
