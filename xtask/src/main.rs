@@ -6,6 +6,7 @@ mod check;
 mod fuzz;
 mod install;
 mod machine;
+mod power;
 mod soak;
 mod summary;
 mod system;
@@ -25,6 +26,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   fuzz [--seconds N] [--target T]...
           hostile input for every parser, guided by coverage, N seconds (60) for each target of fuzz/; needs g++
   bench   the speeds that are promised, as ratios (root)
+  power [--points N] [COMMAND]
+          cuts a virtual machine's power at N points (20) of each command that writes (root)
   soak [--cycles N] [--instances N] [--seed N] [--embedded]
           1000 random cycles of 20 instances, and what they leaked (root)
   install [--prefix DIR] [--root DIR] [--destdir DIR] [--bin-dir DIR]
@@ -55,6 +58,7 @@ fn run(command: &str, args: &[String]) -> Result<ExitCode> {
         "bench" => bench::run()?,
         // Inside a machine, for `bench`.
         "bench-inside" => bench::inside()?,
+        "power" => power::run(args)?,
         "soak" => soak::run(args)?,
         "install" => install::install(args)?,
         "uninstall" => install::uninstall(args)?,

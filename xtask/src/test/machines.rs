@@ -8,9 +8,20 @@ use crate::machine::{Container, Machine, Vm, install_left4me, install_tools, lef
 use crate::summary::Summary;
 use crate::system::{self, Place, TESTS, Test};
 
+/// In a machine of its own, which is begun from again and again.
+const POWER: &str = "a power cut in or after any command leaves the old or the new";
+
+/// How many points of each command; `cargo xtask power` has more.
+const POWER_POINTS: usize = 2;
+
 /// How many tests [`stages`] would run.
 pub(super) fn count(options: &Options) -> usize {
-    [Stage::Container, Stage::Vm].into_iter().map(|stage| chosen(options, stage).0.len()).sum()
+    let listed: usize = [Stage::Container, Stage::Vm].into_iter().map(|stage| chosen(options, stage).0.len()).sum();
+    listed + usize::from(options.all_in_vm && wants_power(options))
+}
+
+fn wants_power(options: &Options) -> bool {
+    options.wants(Stage::Vm) && POWER.contains(&options.filter)
 }
 
 /// The tests of a stage, and how many more `--vm` would add.
@@ -27,17 +38,22 @@ fn chosen(options: &Options, stage: Stage) -> (Vec<&'static Test>, usize) {
 pub(super) fn stages(options: &Options, summary: &mut Summary) -> Result<()> {
     let (in_container, _) = chosen(options, Stage::Container);
     let (in_vm, left_out) = chosen(options, Stage::Vm);
+    let power = wants_power(options) && options.all_in_vm;
+    let left_out = left_out + usize::from(wants_power(options) && !power);
     summary.skip(left_out, "system tests in the virtual machine: `cargo xtask test --vm`");
-    if in_container.is_empty() && in_vm.is_empty() {
+    if in_container.is_empty() && in_vm.is_empty() && !power {
         return Ok(());
     }
-    install_tools(!in_vm.is_empty())?;
+    install_tools(power || !in_vm.is_empty())?;
     programs_for_install(&project().join("target/install"))?;
     succeed(&mut cargo(&["build", "--quiet", "--release", "--package", "srcds-sim"]))?;
     // Of runs that were killed.
     remove_leftovers();
     stage(summary, "in a container", &in_container, || Ok(Box::new(Container::boot()?)));
     stage(summary, "in a virtual machine with Debian's kernel", &in_vm, || Ok(Box::new(Vm::boot()?)));
+    if power {
+        summary.test(POWER, || crate::power::cut_all(POWER_POINTS, ""));
+    }
     Ok(())
 }
 

@@ -1,0 +1,119 @@
+//! The commands whose power is cut, and the moments that they begin from.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::machine::{INSTALL_GAME, Machine, Moment, Vm, install_programs};
+
+/// What is there when a command begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    /// left4me alone.
+    Bare,
+    /// The game, and an instance that was never started.
+    Installed,
+    /// The same, running.
+    Running,
+}
+
+/// A command.
+pub(super) struct Case {
+    pub(super) name: &'static str,
+    pub(super) when: When,
+    /// Done first, without a sync: what a command that was killed between a change and its sync leaves.
+    pub(super) prepare: &'static str,
+    pub(super) script: String,
+    /// It has SteamCMD write.
+    pub(super) installs: bool,
+    /// A server runs afterwards.
+    pub(super) runs: bool,
+    /// Nothing that a server wrote is left afterwards.
+    pub(super) empties: bool,
+}
+
+const OLD_SPEC: &str =
+    "port: 27101\noverlays: [{path: test/base, alias: base}]\nconfig:\n  - hostname \"Kept\"\n  - log on\n";
+const NEW_SPEC: &str = "port: 27102\noverlays: [test/base]\nconfig:\n  - hostname \"Changed\"\n";
+pub(super) const FRESH_SPEC: &str = "port: 27103\noverlays: [test/base]\n";
+
+pub(super) fn initialize(name: &str, spec: &str) -> String {
+    format!("l4d2ctl initialize {name} -f - <<'SPEC'\n{spec}SPEC\n")
+}
+
+/// A start that came as far as the link; all that it has on disk is what it put there before.
+const ENABLED: &str = "l4d2ctl start keep && l4d2ctl stop keep && \
+    ln -s /usr/local/lib/systemd/system/left4me-server@.service /etc/systemd/system/multi-user.target.wants/left4me-server@keep.service";
+
+/// A stop that came as far as the link.
+const DISABLED: &str =
+    "systemctl stop left4me-server@keep && rm /etc/systemd/system/multi-user.target.wants/left4me-server@keep.service";
+
+/// All run as root, which becomes the service user by itself: without sudo in front less is spent before the command.
+pub(super) fn cases() -> Vec<Case> {
+    let case = |name, when, script: &str| Case {
+        name,
+        when,
+        prepare: "",
+        script: script.to_owned(),
+        installs: name.starts_with("install"),
+        runs: name.starts_with("start") || name.ends_with("over an old one"),
+        empties: ["reset", "delete"].contains(&name),
+    };
+    let killed = |name, when, prepare, script| Case { prepare, ..case(name, when, script) };
+    vec![
+        case("install", When::Bare, INSTALL_GAME),
+        case("install a later build", When::Installed, &INSTALL_GAME.replace("env ", "env LEFT4ME_SIM_BUILD=9450002 ")),
+        case("initialize", When::Installed, &initialize("fresh", FRESH_SPEC)),
+        case("initialize over an old one", When::Running, &initialize("keep", NEW_SPEC)),
+        case("start", When::Installed, "l4d2ctl start keep"),
+        case("stop", When::Running, "l4d2ctl stop keep"),
+        case("reset", When::Running, "l4d2ctl reset keep"),
+        case("delete", When::Running, "l4d2ctl delete keep"),
+        killed("start after a killed one", When::Installed, ENABLED, "l4d2ctl start keep"),
+        killed("stop after a killed one", When::Running, DISABLED, "l4d2ctl stop keep"),
+    ]
+}
+
+/// The moments, in the order of [`When`].
+pub(super) struct Moments {
+    moments: Vec<Moment>,
+    /// What the moments lie in.
+    _vm: Vm,
+}
+
+impl Moments {
+    pub(super) fn of(&self, when: When) -> &Moment {
+        &self.moments[when as usize]
+    }
+
+    pub(super) fn make() -> Result<Self> {
+        let mut vm = Vm::boot()?;
+        // Nothing is written but what is asked for, however long the machine has for it: what a command forgot to sync
+        // would otherwise be on disk by luck.
+        vm.ok("mount -o remount,commit=3600 / && sysctl -q -w vm.dirty_writeback_centisecs=0 vm.dirty_expire_centisecs=360000 \
+               vm.dirty_background_ratio=60 vm.dirty_ratio=80")?;
+        install_programs(&mut vm)?;
+        // The directories that any command makes, so that an install finds what it finds on a host that was looked at.
+        vm.ok("l4d2ctl delete nothing")?;
+        vm.ok("sudo -u left4me sh -c 'mkdir -p /var/lib/left4me/overlays/test/base/left4dead2/cfg && \
+               echo sv_tags base > /var/lib/left4me/overlays/test/base/left4dead2/cfg/server.cfg'")?;
+        let bare = save(&mut vm, "bare")?;
+        vm.ok(&format!("{INSTALL_GAME} 2>&1"))?;
+        vm.ok(&initialize("keep", OLD_SPEC))?;
+        let installed = save(&mut vm, "installed")?;
+        vm.ok("l4d2ctl start keep")?;
+        vm.wait_until(
+            "test -n \"$(ls /var/lib/left4me/runtime/keep/upper/left4dead2/logs)\"",
+            Duration::from_secs(60),
+        )?;
+        let running = save(&mut vm, "running")?;
+        vm.turn_off()?;
+        Ok(Self { moments: vec![bare, installed, running], _vm: vm })
+    }
+}
+
+fn save(vm: &mut Vm, name: &str) -> Result<Moment> {
+    vm.ok("sync")?;
+    vm.save(name)
+}
