@@ -9,6 +9,7 @@ mod json;
 mod life;
 mod locks;
 mod printed;
+mod shapes;
 mod specs;
 mod steam;
 

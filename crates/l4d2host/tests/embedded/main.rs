@@ -11,6 +11,7 @@ mod host;
 mod hostile;
 mod life;
 mod logs;
+mod marks;
 mod sight;
 mod trouble;
 mod undo;
@@ -42,7 +43,7 @@ fn main() -> ExitCode {
     if let Some(code) = l4d2host::embedded::run_if_called(std::env::args_os()) {
         return code;
     }
-    let parts = [life::TESTS, sight::TESTS, logs::TESTS, trouble::TESTS, undo::TESTS, hostile::TESTS];
+    let parts = [life::TESTS, sight::TESTS, logs::TESTS, trouble::TESTS, undo::TESTS, hostile::TESTS, marks::TESTS];
     let tests: Vec<Test> = parts.concat();
     let args: Vec<String> = std::env::args().skip(1).collect();
     if let [word, name, scratch] = args.as_slice()
