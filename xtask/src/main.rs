@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod check;
+mod crash;
 mod fuzz;
 mod install;
 mod machine;
@@ -30,6 +31,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
           cuts a virtual machine's power at N points (20) of each command that writes (root)
   soak [--cycles N] [--instances N] [--seed N] [--embedded]
           1000 random cycles of 20 instances, and what they leaked (root)
+  crash [--supervisor systemd|embedded] [--command NAME] [--attack NAME] [--points N]
+          kill every command at every system call, or let each call fail (root; hours; --points: at so many places)
   install [--prefix DIR] [--root DIR] [--destdir DIR] [--bin-dir DIR]
           install from source (defaults: /usr/local, /var/lib/left4me)
   uninstall [the same]
@@ -60,6 +63,10 @@ fn run(command: &str, args: &[String]) -> Result<ExitCode> {
         "bench-inside" => bench::inside()?,
         "power" => power::run(args)?,
         "soak" => soak::run(args)?,
+        "crash" => crash::run(args)?,
+        // Inside a machine, for `crash`.
+        "crash-inside" => crash::inside(args)?,
+        crash::STUB => crash::stub(args)?,
         "install" => install::install(args)?,
         "uninstall" => install::uninstall(args)?,
         // Inside a virtual machine of the tests.

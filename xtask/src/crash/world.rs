@@ -1,0 +1,376 @@
+//! The host that commands are killed on: bringing its one instance into a state, and what has to hold afterwards.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use super::scenes::Scene;
+
+const ROOT: &str = "/var/lib/left4me";
+pub(super) const NAME: &str = "a";
+/// Where the spec lies that a command is to read.
+pub(super) const SPEC_FILE: &str = "/tmp/crash-spec.yaml";
+const UNIT: &str = "left4me-server@a.service";
+const WANTS: &str = "/etc/systemd/system/multi-user.target.wants/left4me-server@a.service";
+
+/// How long what a killed command started may take to come to its end by itself.
+const SETTLE: Duration = Duration::from_secs(20);
+
+/// What the game left in its upper, in places of different depth.
+const MARKERS: [&str; 3] = ["marker", "left4dead2/marker", "left4dead2/addons/deep/marker"];
+
+/// Who runs the instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Supervisor {
+    Systemd,
+    Embedded,
+}
+
+/// How the instance is, before a command or after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Missing,
+    Stopped,
+    /// Stopped, with a plan to mount from.
+    Staged,
+    Running,
+    /// Staged, and mounted by the helper without its unit.
+    Mounted,
+}
+
+pub(super) struct World {
+    pub(super) supervisor: Supervisor,
+    pub(super) user: (u32, u32),
+    /// The specs count: each is another.
+    spec: u32,
+    /// The spec that the command is to bring, where it brings one.
+    new_spec: u32,
+    rcon_password: Option<String>,
+    marked: bool,
+    /// What this harness was started among.
+    environment: Vec<(String, String)>,
+}
+
+impl World {
+    pub(super) fn new(supervisor: Supervisor) -> Result<Self> {
+        let owner = fs::metadata(ROOT)?;
+        let word = if supervisor == Supervisor::Systemd { "systemd" } else { "embedded" };
+        let environment = [
+            ("HOME", ROOT),
+            ("LEFT4ME_SUPERVISOR", word),
+            ("LEFT4ME_STEAMCMD", "/var/lib/left4me/steamcmd/steamcmd"),
+            ("LEFT4ME_SIM_BUILD", "1"),
+        ];
+        let environment = environment.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let user = (owner.uid(), owner.gid());
+        let world = Self { supervisor, user, spec: 0, new_spec: 0, rcon_password: None, marked: false, environment };
+        world.service_user(&["mkdir", "-p", "/var/lib/left4me/overlays/base/left4dead2/cfg"])?;
+        let cfg = path("overlays/base/left4dead2/cfg/server.cfg");
+        fs::write(&cfg, "sv_tags base\n")?;
+        chown(&cfg, Some(user.0), Some(user.1))?;
+        Ok(world)
+    }
+
+    pub(super) fn environment(&self) -> Vec<(&str, &str)> {
+        self.environment.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
+    }
+
+    /// A command as the service user, which must succeed.
+    fn service_user(&self, words: &[&str]) -> Result<String> {
+        let output = self.service_user_command(words).output().with_context(|| format!("can't run {words:?}"))?;
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        ensure!(output.status.success(), "{words:?}: {}\n{out}{err}", output.status);
+        Ok(out.into_owned())
+    }
+
+    pub(super) fn service_user_command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).uid(self.user.0).gid(self.user.1).env_clear();
+        command.env("PATH", "/usr/local/bin:/usr/bin:/bin").envs(self.environment());
+        command.stdin(Stdio::null()).current_dir("/");
+        command
+    }
+
+    fn l4d2ctl(&self, words: &[&str]) -> Result<String> {
+        self.service_user(&[&["l4d2ctl"], words].concat())
+    }
+
+    /// Brings the instance into the state, with a spec that it was not started with, marks in its upper, and the next
+    /// spec ready.
+    pub(super) fn prepare(&mut self, state: State) -> Result<()> {
+        // Left by a command that was killed and could not be repeated, if by anything.
+        self.umount()?;
+        match state {
+            State::Missing => drop(self.l4d2ctl(&["delete", NAME])?),
+            State::Stopped => {
+                self.stop()?;
+                self.initialize()?;
+                self.mark()?;
+            }
+            State::Running => {
+                self.initialize()?;
+                if self.state()? != "running" {
+                    // Before it is mounted: what changes below a mount is undefined.
+                    self.mark()?;
+                    self.l4d2ctl(&["start", NAME])?;
+                }
+            }
+            State::Staged => self.prepare_staged()?,
+            State::Mounted => {
+                self.prepare_staged()?;
+                root(&["/usr/local/libexec/left4me/left4me-overlay", "mount", NAME])?;
+            }
+        }
+        let exists = state != State::Missing;
+        self.rcon_password = exists.then(|| fs::read_to_string(path("instances/a/rcon_password"))).transpose()?;
+        self.new_spec = self.spec + 1;
+        fs::write(SPEC_FILE, spec(self.new_spec)).context("can't write the spec")?;
+        let build = self.build().to_string();
+        let place = self.environment.iter_mut().find(|(key, _)| key == "LEFT4ME_SIM_BUILD");
+        place.context("no build")?.1 = build;
+        Ok(())
+    }
+
+    /// Stopped, with a plan to mount from.
+    fn prepare_staged(&mut self) -> Result<()> {
+        self.stop()?;
+        self.initialize()?;
+        if !path("instances/a/staged/layers").exists() {
+            self.l4d2ctl(&["start", NAME])?;
+            self.stop()?;
+        }
+        Ok(())
+    }
+
+    fn initialize(&mut self) -> Result<()> {
+        self.spec += 1;
+        fs::write(SPEC_FILE, spec(self.spec)).context("can't write the spec")?;
+        self.l4d2ctl(&["initialize", NAME, "-f", SPEC_FILE]).map(drop)
+    }
+
+    fn stop(&self) -> Result<()> {
+        if path("instances/a").exists() && !["stopped", "not-found"].contains(&self.state()?.as_str()) {
+            self.l4d2ctl(&["stop", NAME])?;
+        }
+        Ok(())
+    }
+
+    fn umount(&self) -> Result<()> {
+        if self.supervisor == Supervisor::Systemd && mounts()? > 0 && self.state()? != "running" {
+            root(&["/usr/local/libexec/left4me/left4me-overlay", "umount", NAME])?;
+        }
+        Ok(())
+    }
+
+    fn mark(&mut self) -> Result<()> {
+        let upper = path("runtime/a/upper");
+        for marker in MARKERS {
+            let file = upper.join(marker);
+            let parent = file.parent().context("a marker lies somewhere")?;
+            fs::create_dir_all(parent)?;
+            fs::write(&file, marker)?;
+            for made in parent.ancestors().take_while(|dir| *dir != upper).chain([file.as_path()]) {
+                chown(made, Some(self.user.0), Some(self.user.1))?;
+            }
+        }
+        self.marked = true;
+        Ok(())
+    }
+
+    fn status(&self) -> Result<Option<Value>> {
+        let output = self.service_user_command(&["l4d2ctl", "status", NAME, "--json"]).output()?;
+        let json: Value = serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("status says {}", String::from_utf8_lossy(&output.stdout)))?;
+        if json["error"]["kind"] == "not-found" {
+            return Ok(None);
+        }
+        ensure!(output.status.success(), "status fails: {json} {}", String::from_utf8_lossy(&output.stderr));
+        Ok(Some(json["instances"][0].clone()))
+    }
+
+    fn state(&self) -> Result<String> {
+        let status = self.status()?;
+        Ok(status.map_or("not-found".to_owned(), |status| status["state"].as_str().unwrap_or("?").to_owned()))
+    }
+
+    /// What holds also after a command that was killed half way: the instance is the old one or the new one, whole.
+    pub(super) fn check_whole(&self) -> Result<()> {
+        if let Some(status) = self.status()? {
+            ensure!(status["problem"].is_null(), "status shows a problem: {status}");
+            let found = self.check_spec()?;
+            ensure!(!status["revision"].is_null(), "no revision: {status}");
+            if let Some(password) = &self.rcon_password {
+                let now = fs::read_to_string(path("instances/a/rcon_password"))?;
+                ensure!(found.is_some() && now == *password, "the RCON password changed");
+            }
+            self.check_staged()?;
+        }
+        let there = MARKERS.iter().filter(|marker| path("runtime/a/upper").join(marker).exists()).count();
+        ensure!(there == 0 || there == MARKERS.len() || !self.marked, "{there} of {} marks are left", MARKERS.len());
+        Ok(())
+    }
+
+    /// The files of the instance are those of one spec; which.
+    fn check_spec(&self) -> Result<Option<u32>> {
+        let Ok(bytes) = fs::read_to_string(path("instances/a/spec.yaml")) else { return Ok(None) };
+        let is_it = |number: &u32| bytes == spec(*number);
+        let number = [self.spec, self.new_spec].into_iter().find(is_it);
+        let number = number.with_context(|| format!("spec.yaml is neither the old nor the new: {bytes:?}"))?;
+        let compiled: Value = serde_json::from_slice(&fs::read(path("instances/a/instance.json"))?)?;
+        let line = format!("hostname \"{number}\"");
+        ensure!(compiled["config"][0] == line.as_str(), "instance.json is of another spec: {compiled}");
+        Ok(Some(number))
+    }
+
+    /// What is staged is whole, whichever spec it is of.
+    fn check_staged(&self) -> Result<()> {
+        let staged = path("instances/a/staged");
+        if !staged.exists() {
+            return Ok(());
+        }
+        let read = |file: &str| fs::read_to_string(staged.join(file)).with_context(|| format!("staged/{file}"));
+        ensure!(read("layers")? == "overlay base\ninstallation\n", "staged/layers is {:?}", read("layers"));
+        ensure!(read("launch")?.contains("+hostport\n"), "staged/launch is {:?}", read("launch"));
+        ensure!(read("revision")?.len() == 17, "staged/revision is {:?}", read("revision"));
+        ensure!(read("cfg/server_base.cfg")? == "sv_tags base\n", "server_base.cfg is not whole");
+        let cfg = read("cfg/server.cfg")?;
+        let password = fs::read_to_string(path("instances/a/rcon_password"))?;
+        ensure!(cfg.ends_with(&format!("rcon_password \"{}\"\n", password.trim())), "server.cfg is not whole: {cfg}");
+        Ok(())
+    }
+
+    /// What holds after a command that has said that it is done.
+    pub(super) fn check_done(&self, scene: &Scene) -> Result<()> {
+        let after = scene.after;
+        self.check_whole()?;
+        self.wait_for_quiet(after)?;
+        let status = self.status()?;
+        let state = status.as_ref().map_or("not-found", |status| status["state"].as_str().unwrap_or("?"));
+        let expected = match after {
+            State::Missing => "not-found",
+            State::Stopped | State::Staged | State::Mounted => "stopped",
+            State::Running => "running",
+        };
+        ensure!(state == expected, "the instance is {state}, not {expected}: {status:?}");
+        if after != State::Missing {
+            let wanted = if scene.brings_spec { self.new_spec } else { self.spec };
+            ensure!(self.check_spec()? == Some(wanted), "the spec is not the one that was asked for");
+        }
+        if after == State::Running {
+            let cfg = fs::read_to_string(path("runtime/a/upper/left4dead2/cfg/server.cfg"))?;
+            ensure!(
+                cfg == fs::read_to_string(path("instances/a/staged/cfg/server.cfg"))?,
+                "server.cfg in the upper: {cfg}"
+            );
+        }
+        if scene.empties && after == State::Stopped {
+            let left: Vec<OsString> =
+                entries(&path("runtime/a/upper")).chain(entries(&path("runtime/a/work"))).collect();
+            ensure!(left.is_empty(), "the upper still holds {left:?}");
+        }
+        let left: Vec<OsString> = entries(&path("tmp")).collect();
+        ensure!(left.is_empty(), "tmp holds {left:?}");
+        let dirs = [path("instances/a"), path("runtime/a")].iter().filter(|dir| dir.exists()).count();
+        ensure!(dirs == if after == State::Missing { 0 } else { 2 }, "{dirs} of its directories are there");
+        if scene.installs {
+            let manifest = fs::read_to_string(path("installation/steamapps/appmanifest_222860.acf"))?;
+            let line = format!("\"buildid\"\t\t\"{}\"", self.build());
+            ensure!(manifest.contains(&line), "the build is not {}: {manifest}", self.build());
+        }
+        if self.supervisor == Supervisor::Systemd { Self::check_systemd(after) } else { Ok(()) }
+    }
+
+    /// The build that an install brings.
+    fn build(&self) -> u32 {
+        1000 + self.new_spec
+    }
+
+    fn check_systemd(after: State) -> Result<()> {
+        let mounted = usize::from(matches!(after, State::Running | State::Mounted));
+        ensure!(mounts()? == mounted, "{} mounts, not {mounted}", mounts()?);
+        let records = entries(Path::new("/run/left4me")).filter(|name| name != ".locks").count();
+        ensure!(records == mounted, "{records} records, not {mounted}");
+        let linked = fs::symlink_metadata(WANTS).is_ok();
+        ensure!(linked == (after == State::Running), "its unit is {}enabled", if linked { "" } else { "not " });
+        Ok(())
+    }
+
+    /// Waits until nothing of ours runs but what is to run.
+    fn wait_for_quiet(&self, after: State) -> Result<()> {
+        let until = Instant::now() + SETTLE;
+        loop {
+            let running = processes();
+            let embedded = self.supervisor == Supervisor::Embedded && after == State::Running;
+            // The supervisor's own process is of the name.
+            let expected = usize::from(embedded);
+            if running.len() == expected && !busy_unit(self.supervisor) {
+                return Ok(());
+            }
+            if Instant::now() >= until {
+                bail!("still at work after {} s: {running:?}", SETTLE.as_secs());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The processes that are to be followed besides the command's own.
+    pub(super) fn others(&self) -> Vec<i32> {
+        match self.supervisor {
+            Supervisor::Systemd => vec![1],
+            Supervisor::Embedded => processes().into_iter().map(|(pid, _)| pid).collect(),
+        }
+    }
+}
+
+fn path(below: &str) -> PathBuf {
+    Path::new(ROOT).join(below)
+}
+
+fn spec(number: u32) -> String {
+    format!("port: 27101\noverlays:\n  - path: base\n    alias: base\nconfig:\n  - hostname \"{number}\"\n")
+}
+
+fn root(words: &[&str]) -> Result<()> {
+    let output = Command::new(words[0]).args(&words[1..]).env_clear().stdin(Stdio::null()).output()?;
+    ensure!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+fn entries(dir: &Path) -> impl Iterator<Item = OsString> {
+    fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.file_name())
+}
+
+fn mounts() -> Result<usize> {
+    Ok(fs::read_to_string("/proc/1/mountinfo")?.lines().filter(|line| line.contains(" overlay left4me-")).count())
+}
+
+/// Our programs, sudo's runs of them and SteamCMD's, as far as they run.
+fn processes() -> Vec<(i32, String)> {
+    let pids = entries(Path::new("/proc")).filter_map(|name| name.to_str()?.parse::<i32>().ok());
+    let told = |pid: i32| {
+        let file = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+        let name = file.file_name()?.to_str()?.trim_end_matches(" (deleted)").to_owned();
+        let is_one = super::trace::is_ours(&name) || ["sudo", "systemctl", "steamcmd"].contains(&name.as_str());
+        is_one.then_some((pid, name))
+    };
+    pids.filter_map(told).collect()
+}
+
+/// Whether systemd still does something with the unit.
+fn busy_unit(supervisor: Supervisor) -> bool {
+    if supervisor == Supervisor::Embedded {
+        return false;
+    }
+    let show = Command::new("systemctl").args(["show", "-P", "Job", "-P", "ActiveState", UNIT]).output();
+    let text = show.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    // No job has the number 0, or none at all.
+    text.lines().any(|line| matches!(line, "activating" | "deactivating"))
+        || text.lines().any(|line| line.parse().is_ok_and(|job: u32| job > 0))
+}
