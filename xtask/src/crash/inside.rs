@@ -1,6 +1,6 @@
-//! One command under one kind of attack, at every place or at some, inside the machine.
+//! One command under attack, at every place or at some, inside the machine.
 //!
-//! What comes out is lines for the outside: `FAIL …` for what did not hold, and at last one line of JSON.
+//! What comes out is JSON for the outside, a line for each place and one at last.
 
 use std::fs;
 use std::path::PathBuf;
@@ -63,22 +63,21 @@ impl Attack {
         }
     }
 
-    /// Whose calls are places of this attack.
-    fn counts(self) -> fn(&str) -> bool {
+    /// Whether it is for this call.
+    fn is_place(self, place: &Place) -> bool {
+        let program = place.key.program.as_str();
         match self {
-            Self::Process | Self::Group | Self::Error(_) => is_ours,
-            Self::Others => |program| ["sudo", "systemctl"].iter().any(|other| program.starts_with(other)),
-            Self::Manager => |program| program == "systemd",
+            Self::Process | Self::Group => is_ours(program),
+            Self::Error(errno) => is_ours(program) && can_fail(place.call(), errno),
+            Self::Others => ["sudo", "systemctl"].iter().any(|other| program.starts_with(other)),
+            Self::Manager => program == "systemd",
         }
     }
 
     /// Its places among the calls of a run.
-    fn places(self, calls: Vec<Place>) -> Vec<Place> {
-        match self {
-            Self::Process | Self::Group => calls,
-            Self::Error(errno) => calls.into_iter().filter(|place| can_fail(place.call, errno)).collect(),
-            Self::Others | Self::Manager => spread(calls, OTHERS),
-        }
+    fn places(self, calls: &[Place]) -> Vec<Place> {
+        let places: Vec<Place> = calls.iter().filter(|place| self.is_place(place)).cloned().collect();
+        if matches!(self, Self::Others | Self::Manager) { spread(places, OTHERS) } else { places }
     }
 }
 
@@ -92,61 +91,64 @@ fn spread(places: Vec<Place>, most: usize) -> Vec<Place> {
     places.into_iter().enumerate().filter(|(index, _)| chosen.contains(index)).map(|(_, place)| place).collect()
 }
 
-/// `crash-inside SUPERVISOR SCENE ATTACK FROM MOST`: the places from this one on, of at most so many (0: all).
+/// `crash-inside SUPERVISOR COMMAND ATTACK,… MOST FROM`: the attacks on a command, each at so many places at most (0: all),
+/// from a number among all of them on.
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    let [supervisor, scene, attack, from, most] = args else { bail!("crash-inside needs five arguments") };
+    let [supervisor, scene, attacks, most, from] = args else { bail!("crash-inside needs five arguments") };
     let supervisor = if supervisor == "systemd" { Supervisor::Systemd } else { Supervisor::Embedded };
     let scene = SCENES.iter().find(|known| known.name == scene).with_context(|| format!("no command {scene:?}"))?;
-    let (from, most): (usize, usize) = (from.parse()?, most.parse()?);
+    let attacks = attacks.split(',').map(|word| Ok((word, Attack::parse(word)?))).collect::<Result<Vec<_>>>()?;
     let scratch = std::env::temp_dir().join("crash");
     fs::create_dir_all(&scratch)?;
-    let mut bench = Bench { scene, attack: Attack::parse(attack)?, world: World::new(supervisor)?, scratch };
-    let mut places = bench.places()?;
-    if most > 0 {
-        places = spread(places, most);
-    }
+    let mut bench = Bench { scene, world: World::new(supervisor)?, scratch };
+    let (most, from): (usize, usize) = (most.parse()?, from.parse()?);
+    let calls = bench.calls(from == 0)?;
+    let places = attacks.iter().flat_map(|(word, attack)| {
+        let places = attack.places(&calls);
+        let places = if most > 0 { spread(places, most) } else { places };
+        places.into_iter().map(move |place| (*word, *attack, place))
+    });
+    let places: Vec<_> = places.collect();
     let begin = Instant::now();
-    let (mut hit, mut missed, mut failed, mut next) = (0, Vec::new(), 0, from);
-    for place in places.iter().skip(from) {
-        if begin.elapsed() > BUDGET {
-            break;
-        }
+    let mut next = from;
+    for (word, attack, place) in places.iter().skip(from).take_while(|_| begin.elapsed() < BUDGET) {
         next += 1;
-        match bench.attack_at(place) {
-            Ok(true) => hit += 1,
-            Ok(false) => missed.push(place.to_string()),
+        let outcome = match bench.attack_at(*attack, place) {
+            Ok(true) => json!({ "attack": word, "outcome": "hit" }),
+            Ok(false) => json!({ "attack": word, "outcome": "missed", "text": place.to_string() }),
             Err(error) => {
-                failed += 1;
-                println!("FAIL {} {attack} at {place}: {error:#}", scene.name);
                 bench.world = World::new(supervisor)?;
+                json!({ "attack": word, "outcome": "failed", "text": format!("{place}: {error:#}") })
             }
-        }
+        };
+        println!("{outcome}");
     }
-    let left = places.len().saturating_sub(next);
-    println!(
-        "{}",
-        json!({ "places": places.len(), "hit": hit, "missed": missed, "failed": failed, "next": next, "left": left })
-    );
+    println!("{}", json!({ "next": next, "left": places.len() - next }));
     Ok(())
 }
 
 struct Bench {
     scene: &'static Scene,
-    attack: Attack,
     world: World,
     scratch: PathBuf,
 }
 
 impl Bench {
-    /// A run in which nothing happens, for its calls.
-    fn places(&mut self) -> Result<Vec<Place>> {
+    /// The calls of a run in which nothing happens, everybody's: seen at first, and afterwards what was written down of it.
+    fn calls(&mut self, at_first: bool) -> Result<Vec<Place>> {
+        let file = self.scratch.join("calls");
+        if !at_first {
+            return Ok(serde_json::from_slice(&fs::read(file)?)?);
+        }
         // Once for what is only done at first: a directory that is made, a link that is set.
         self.world.prepare(self.scene.before)?;
         let first = self.command(None)?;
         ensure!(first.code == 0, "it fails without an attack: {}\n{}", first.code, first.stderr);
         self.world.check_done(self.scene).context("without an attack")?;
         self.world.prepare(self.scene.before)?;
-        Ok(self.attack.places(self.command(None)?.calls))
+        let calls = self.command(None)?.calls;
+        fs::write(file, serde_json::to_vec(&calls)?)?;
+        Ok(calls)
     }
 
     fn command(&self, at: Option<(&Place, Act)>) -> Result<Run> {
@@ -159,7 +161,6 @@ impl Bench {
                 environment: if self.scene.as_root { &[] } else { &environment },
                 others: &others,
                 linger: self.scene.linger.filter(|_| self.world.supervisor == Supervisor::Systemd),
-                counts: self.attack.counts(),
                 scratch: &self.scratch,
             },
             at,
@@ -167,12 +168,13 @@ impl Bench {
     }
 
     /// Whether it was hit; an error is what did not hold.
-    fn attack_at(&mut self, place: &Place) -> Result<bool> {
+    fn attack_at(&mut self, attack: Attack, place: &Place) -> Result<bool> {
         for _ in 0..TRIES {
             self.world.prepare(self.scene.before).context("can't prepare")?;
-            let run = self.command(Some((place, self.attack.act())))?;
+            let run = self.command(Some((place, attack.act())))?;
             if run.hit {
-                self.judge(place, &run).with_context(|| format!("exit code {}: {}", run.code, run.stderr.trim()))?;
+                self.judge(attack, place, &run)
+                    .with_context(|| format!("exit code {}: {}", run.code, run.stderr.trim()))?;
                 return Ok(true);
             }
             ensure!(run.code == 0, "nothing happened to it, and it failed: {}", run.stderr);
@@ -180,10 +182,10 @@ impl Bench {
         Ok(false)
     }
 
-    fn judge(&self, place: &Place, run: &Run) -> Result<()> {
+    fn judge(&self, attack: Attack, place: &Place, run: &Run) -> Result<()> {
         ensure!(!run.stderr.contains("panicked") && run.code != 101 && run.code != 134, "it panicked");
         self.world.check_whole().context("after the first run")?;
-        if let Attack::Error(_) = self.attack {
+        if let Attack::Error(_) = attack {
             ensure!(run.code == 0 || names_something(&run.stderr), "the error names nothing");
         }
         // What happens to the unit's main process happens after the command's own end.
@@ -204,11 +206,10 @@ impl Bench {
     }
 }
 
-/// Whether an error says what it is about: the instance, or a path.
+/// Whether an error says what it is about: the instance, a path, or what can't be done to what.
 fn names_something(stderr: &str) -> bool {
     let is_error = |line: &&str| line.starts_with("error: ") || line.starts_with("left4me-overlay: ");
-    stderr
-        .lines()
-        .filter(is_error)
-        .any(|line| line.contains('/') || line.contains("instance a") || line.contains(" a: "))
+    let has_object = |line: &str| line.split_once("can't ").is_some_and(|(_, rest)| rest.split(' ').count() > 1);
+    let names = |line: &str| line.contains('/') || line.contains("instance a") || has_object(line);
+    stderr.lines().filter(is_error).any(names)
 }

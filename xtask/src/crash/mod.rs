@@ -9,6 +9,8 @@ mod scenes;
 mod trace;
 mod world;
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
@@ -71,8 +73,7 @@ fn is_chosen(list: &[String], name: &str) -> bool {
 /// What came of one command under one attack.
 #[derive(Debug, Default)]
 struct Count {
-    places: u64,
-    hit: u64,
+    hit: usize,
     missed: Vec<String>,
     failures: Vec<String>,
 }
@@ -91,59 +92,54 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 
 /// Every chosen command under every chosen attack; says how often something did not hold.
 fn attack_all(machine: &mut dyn Machine, options: &Options) -> Result<usize> {
-    println!(
-        "{:10} {:14} {:12} {:>7} {:>7} {:>7} {:>7}",
-        "supervisor", "command", "attack", "places", "hit", "missed", "failed"
-    );
-    let (mut sum, mut failures) = ([0_u64; 3], 0);
+    println!("supervisor command        attack        places     hit  missed  failed");
+    let (mut all, mut hit, mut missed, mut failed) = (0, 0, 0, 0);
     for (name, supervisor) in SUPERVISORS.into_iter().filter(|(name, _)| is_chosen(&options.supervisors, name)) {
+        // sudo, systemctl and PID 1 have no part in the embedded one's.
+        let has_part =
+            |attack: &&str| supervisor == Supervisor::Systemd || !["kill-others", "kill-pid1"].contains(attack);
+        let attacks: Vec<_> = attacks().filter(has_part).filter(|attack| is_chosen(&options.attacks, attack)).collect();
         for scene in SCENES.iter().filter(|scene| scene.is_of(supervisor) && is_chosen(&options.commands, scene.name)) {
-            for attack in attacks().filter(|attack| is_chosen(&options.attacks, attack)) {
-                // Neither has a part in it.
-                if supervisor == Supervisor::Embedded && matches!(attack, "kill-others" | "kill-pid1") {
-                    continue;
-                }
-                let count = attack_one(machine, [name, scene.name, attack], options.points)?;
-                let missed = count.missed.len();
-                println!(
-                    "{name:10} {:14} {attack:12} {:>7} {:>7} {missed:>7} {:>7}",
-                    scene.name,
-                    count.places,
-                    count.hit,
-                    count.failures.len()
-                );
+            let counts = attack_one(machine, [name, scene.name, &attacks.join(",")], options.points)?;
+            for (attack, count) in counts {
+                let places = count.hit + count.missed.len() + count.failures.len();
+                let line = [places, count.hit, count.missed.len(), count.failures.len()];
+                let numbers: String = line.iter().map(|number| format!(" {number:>7}")).collect();
+                println!("{name:10} {:14} {attack:12}{numbers}", scene.name);
                 count.missed.iter().for_each(|place| println!("    not reached: {place}"));
-                count.failures.iter().for_each(|failure| println!("    {failure}"));
-                sum = [sum[0] + count.places, sum[1] + count.hit, sum[2] + missed as u64];
-                failures += count.failures.len();
+                count.failures.iter().for_each(|failure| println!("    FAILED at {failure}"));
+                (all, hit) = (all + places, hit + count.hit + count.failures.len());
+                (missed, failed) = (missed + count.missed.len(), failed + count.failures.len());
             }
         }
     }
     println!(
-        "in all: {} places, {} hit, {} not reached in three tries, {failures} where something did not hold",
-        sum[0], sum[1], sum[2]
+        "in all: {all} places, {hit} hit, {missed} not reached in three tries, {failed} where something did not hold"
     );
-    Ok(failures)
+    Ok(failed)
 }
 
-fn attack_one(machine: &mut dyn Machine, what: [&str; 3], points: usize) -> Result<Count> {
-    let mut count = Count::default();
+/// One command under these attacks, by attack.
+fn attack_one(machine: &mut dyn Machine, what: [&str; 3], points: usize) -> Result<BTreeMap<String, Count>> {
+    let mut counts: BTreeMap<String, Count> = BTreeMap::new();
     let mut next = 0;
     loop {
-        let script = format!("{BIN_DIR}/xtask crash-inside {} {next} {points}", what.join(" "));
+        let script = format!("{BIN_DIR}/xtask crash-inside {} {points} {next}", what.join(" "));
         let said = machine.ok(&script)?;
-        let (lines, last) = said.trim_end().rsplit_once('\n').unwrap_or(("", said.trim_end()));
-        count.failures.extend(lines.lines().map(str::to_owned));
-        let json: Value = serde_json::from_str(last).with_context(|| format!("{script} said {said}"))?;
-        let number = |key: &str| json[key].as_u64().with_context(|| format!("no {key} in {json}"));
-        count.places = number("places")?;
-        count.hit += number("hit")?;
-        count.missed.extend(
-            json["missed"].as_array().into_iter().flatten().map(|place| place.as_str().unwrap_or("?").to_owned()),
-        );
-        next = number("next")?;
-        if number("left")? == 0 {
-            return Ok(count);
+        let lines: Vec<Value> = said.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        let (last, places) = lines.split_last().with_context(|| format!("{script} said nothing"))?;
+        for place in places {
+            let count = counts.entry(place["attack"].as_str().context("an attack has a name")?.to_owned()).or_default();
+            let text = place["text"].as_str().unwrap_or_default().to_owned();
+            match place["outcome"].as_str() {
+                Some("hit") => count.hit += 1,
+                Some("missed") => count.missed.push(text),
+                _ => count.failures.push(text),
+            }
+        }
+        next = last["next"].as_u64().with_context(|| format!("{script} said {said}"))?;
+        if last["left"] == 0 {
+            return Ok(counts);
         }
     }
 }

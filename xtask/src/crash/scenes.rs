@@ -2,18 +2,25 @@
 
 use super::world::{NAME, SPEC_FILE, State, Supervisor};
 
+/// What else a command does to the instance, or to the game.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    Nothing,
+    /// It has the new spec.
+    Spec,
+    /// Its upper is empty.
+    Emptied,
+    /// The game is of the new build.
+    Build,
+}
+
 /// A command and what it does.
 pub(super) struct Scene {
     pub(super) name: &'static str,
     pub(super) before: State,
     pub(super) command: &'static [&'static str],
     pub(super) after: State,
-    /// It brings the new spec.
-    pub(super) brings_spec: bool,
-    /// It empties the upper.
-    pub(super) empties: bool,
-    /// It brings a build of the game.
-    pub(super) installs: bool,
+    pub(super) effect: Effect,
     /// Run by root itself and not by the service user.
     pub(super) as_root: bool,
     /// What goes on after the command's own end and is looked at, too.
@@ -23,27 +30,17 @@ pub(super) struct Scene {
 const OVERLAY: &str = "/usr/local/libexec/left4me/left4me-overlay";
 
 const fn scene(name: &'static str, before: State, command: &'static [&'static str], after: State) -> Scene {
-    Scene {
-        name,
-        before,
-        command,
-        after,
-        brings_spec: false,
-        empties: false,
-        installs: false,
-        as_root: false,
-        linger: None,
-    }
+    Scene { name, before, command, after, effect: Effect::Nothing, as_root: false, linger: None }
 }
 
 pub(super) const SCENES: [Scene; 9] = [
-    Scene { installs: true, ..scene("install", State::Stopped, &["l4d2ctl", "install"], State::Stopped) },
+    Scene { effect: Effect::Build, ..scene("install", State::Stopped, &["l4d2ctl", "install"], State::Stopped) },
     Scene {
-        brings_spec: true,
+        effect: Effect::Spec,
         ..scene("initialize", State::Missing, &["l4d2ctl", "initialize", NAME, "-f", SPEC_FILE], State::Stopped)
     },
     Scene {
-        brings_spec: true,
+        effect: Effect::Spec,
         ..scene("re-initialize", State::Stopped, &["l4d2ctl", "initialize", NAME, "-f", SPEC_FILE], State::Stopped)
     },
     Scene {
@@ -51,8 +48,8 @@ pub(super) const SCENES: [Scene; 9] = [
         ..scene("start", State::Stopped, &["l4d2ctl", "start", NAME], State::Running)
     },
     scene("stop", State::Running, &["l4d2ctl", "stop", NAME], State::Stopped),
-    Scene { empties: true, ..scene("reset", State::Running, &["l4d2ctl", "reset", NAME], State::Stopped) },
-    Scene { empties: true, ..scene("delete", State::Running, &["l4d2ctl", "delete", NAME], State::Missing) },
+    Scene { effect: Effect::Emptied, ..scene("reset", State::Running, &["l4d2ctl", "reset", NAME], State::Stopped) },
+    Scene { effect: Effect::Emptied, ..scene("delete", State::Running, &["l4d2ctl", "delete", NAME], State::Missing) },
     Scene { as_root: true, ..scene("mount", State::Staged, &[OVERLAY, "mount", NAME], State::Mounted) },
     Scene { as_root: true, ..scene("umount", State::Mounted, &[OVERLAY, "umount", NAME], State::Stopped) },
 ];

@@ -21,6 +21,7 @@ use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::{Signal, kill, killpg, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Gid, Pid, Uid, getpgid, setgid, setgroups, setpgid, setuid};
+use serde::{Deserialize, Serialize};
 use syscalls::Sysno;
 
 /// The stub that is traced until it becomes the command; see [`stub`].
@@ -40,24 +41,32 @@ const EVENT_STOP: i32 = 128;
 
 /// One program in a run: what is executed, with its verb, and the how-manieth of that kind it is. What is forked and has
 /// not executed anything yet is `PROGRAM (fork)`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Key {
     pub(super) program: String,
     pub(super) run: u32,
 }
 
 /// A call of a program, counted from 1.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Place {
     pub(super) key: Key,
     pub(super) index: u32,
-    pub(super) call: Sysno,
+    /// The call's number.
+    number: u32,
+}
+
+impl Place {
+    /// Which call it is.
+    pub(super) fn call(&self) -> Sysno {
+        Sysno::from(self.number)
+    }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Key { program, run } = &self.key;
-        write!(f, "call {} ({}) of {program}", self.index, self.call)?;
+        write!(f, "call {} ({}) of {program}", self.index, self.call())?;
         if *run > 1 { write!(f, ", run {run}") } else { Ok(()) }
     }
 }
@@ -85,8 +94,6 @@ pub(super) struct Plan<'a> {
     pub(super) others: &'a [Pid],
     /// A program that is waited for when the command has ended well: a unit's main process starts a moment later.
     pub(super) linger: Option<&'a str>,
-    /// Which programs' calls count.
-    pub(super) counts: fn(&str) -> bool,
     /// Where what the command says on stderr goes.
     pub(super) scratch: &'a Path,
 }
@@ -94,7 +101,7 @@ pub(super) struct Plan<'a> {
 /// How it went.
 #[derive(Debug)]
 pub(super) struct Run {
-    /// The calls that count, where nothing was to happen at any.
+    /// Everybody's calls, where nothing was to happen at any.
     pub(super) calls: Vec<Place>,
     /// What was to happen did.
     pub(super) hit: bool,
@@ -310,10 +317,10 @@ impl<'a> Tracer<'a> {
         Key { program, run: *run }
     }
 
-    /// Whether the calls of this program are looked at: all that count, or those of the one where something is to happen.
+    /// Whether the calls of this program are looked at: all, or those of the one where something is to happen.
     fn counts(&self, key: &Key) -> bool {
         match self.at {
-            None => (self.plan.counts)(&key.program),
+            None => true,
             Some((place, _)) => !self.hit && place.key == *key,
         }
     }
@@ -337,8 +344,8 @@ impl<'a> Tracer<'a> {
         let (key, index) = (tracee.key.clone(), tracee.index);
         match self.at {
             None if tracee.counts => {
-                let call = Sysno::from(u32::try_from(ptrace::getregs(pid)?.orig_rax).unwrap_or(u32::MAX));
-                self.calls.push(Place { key, index, call });
+                let number = u32::try_from(ptrace::getregs(pid)?.orig_rax).unwrap_or(u32::MAX);
+                self.calls.push(Place { key, index, number });
             }
             Some((place, act)) if !self.hit && place.key == key && place.index == index => {
                 self.hit = true;

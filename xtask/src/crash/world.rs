@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use super::scenes::Scene;
+use super::scenes::{Effect, Scene};
 
 const ROOT: &str = "/var/lib/left4me";
 pub(super) const NAME: &str = "a";
@@ -210,7 +210,7 @@ impl World {
                 let now = fs::read_to_string(path("instances/a/rcon_password"))?;
                 ensure!(found.is_some() && now == *password, "the RCON password changed");
             }
-            self.check_staged()?;
+            check_staged()?;
         }
         let there = MARKERS.iter().filter(|marker| path("runtime/a/upper").join(marker).exists()).count();
         ensure!(there == 0 || there == MARKERS.len() || !self.marked, "{there} of {} marks are left", MARKERS.len());
@@ -229,23 +229,6 @@ impl World {
         Ok(Some(number))
     }
 
-    /// What is staged is whole, whichever spec it is of.
-    fn check_staged(&self) -> Result<()> {
-        let staged = path("instances/a/staged");
-        if !staged.exists() {
-            return Ok(());
-        }
-        let read = |file: &str| fs::read_to_string(staged.join(file)).with_context(|| format!("staged/{file}"));
-        ensure!(read("layers")? == "overlay base\ninstallation\n", "staged/layers is {:?}", read("layers"));
-        ensure!(read("launch")?.contains("+hostport\n"), "staged/launch is {:?}", read("launch"));
-        ensure!(read("revision")?.len() == 17, "staged/revision is {:?}", read("revision"));
-        ensure!(read("cfg/server_base.cfg")? == "sv_tags base\n", "server_base.cfg is not whole");
-        let cfg = read("cfg/server.cfg")?;
-        let password = fs::read_to_string(path("instances/a/rcon_password"))?;
-        ensure!(cfg.ends_with(&format!("rcon_password \"{}\"\n", password.trim())), "server.cfg is not whole: {cfg}");
-        Ok(())
-    }
-
     /// What holds after a command that has said that it is done.
     pub(super) fn check_done(&self, scene: &Scene) -> Result<()> {
         let after = scene.after;
@@ -260,7 +243,7 @@ impl World {
         };
         ensure!(state == expected, "the instance is {state}, not {expected}: {status:?}");
         if after != State::Missing {
-            let wanted = if scene.brings_spec { self.new_spec } else { self.spec };
+            let wanted = if scene.effect == Effect::Spec { self.new_spec } else { self.spec };
             ensure!(self.check_spec()? == Some(wanted), "the spec is not the one that was asked for");
         }
         if after == State::Running {
@@ -270,7 +253,7 @@ impl World {
                 "server.cfg in the upper: {cfg}"
             );
         }
-        if scene.empties && after == State::Stopped {
+        if scene.effect == Effect::Emptied && after == State::Stopped {
             let left: Vec<OsString> =
                 entries(&path("runtime/a/upper")).chain(entries(&path("runtime/a/work"))).collect();
             ensure!(left.is_empty(), "the upper still holds {left:?}");
@@ -279,7 +262,7 @@ impl World {
         ensure!(left.is_empty(), "tmp holds {left:?}");
         let dirs = [path("instances/a"), path("runtime/a")].iter().filter(|dir| dir.exists()).count();
         ensure!(dirs == if after == State::Missing { 0 } else { 2 }, "{dirs} of its directories are there");
-        if scene.installs {
+        if scene.effect == Effect::Build {
             let manifest = fs::read_to_string(path("installation/steamapps/appmanifest_222860.acf"))?;
             let line = format!("\"buildid\"\t\t\"{}\"", self.build());
             ensure!(manifest.contains(&line), "the build is not {}: {manifest}", self.build());
@@ -327,6 +310,23 @@ impl World {
             Supervisor::Embedded => processes().into_iter().map(|(pid, _)| pid).collect(),
         }
     }
+}
+
+/// What is staged is whole, whichever spec it is of.
+fn check_staged() -> Result<()> {
+    let staged = path("instances/a/staged");
+    if !staged.exists() {
+        return Ok(());
+    }
+    let read = |file: &str| fs::read_to_string(staged.join(file)).with_context(|| format!("staged/{file}"));
+    ensure!(read("layers")? == "overlay base\ninstallation\n", "staged/layers is {:?}", read("layers"));
+    ensure!(read("launch")?.contains("+hostport\n"), "staged/launch is {:?}", read("launch"));
+    ensure!(read("revision")?.len() == 17, "staged/revision is {:?}", read("revision"));
+    ensure!(read("cfg/server_base.cfg")? == "sv_tags base\n", "server_base.cfg is not whole");
+    let cfg = read("cfg/server.cfg")?;
+    let password = fs::read_to_string(path("instances/a/rcon_password"))?;
+    ensure!(cfg.ends_with(&format!("rcon_password \"{}\"\n", password.trim())), "server.cfg is not whole: {cfg}");
+    Ok(())
 }
 
 fn path(below: &str) -> PathBuf {

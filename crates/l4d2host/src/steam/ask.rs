@@ -27,8 +27,11 @@ pub(super) fn ask(prompt: &str, interrupted: &Interrupted) -> Result<Option<Vec<
     write!(hidden.terminal, "SteamCMD asks: {} ", prompt.trim()).map_err(failed)?;
     let mut answer = Vec::new();
     while !answer.ends_with(b"\n") && answer.len() < MAX_ANSWER {
-        let (typed, _) = interrupted.wait_for(&hidden.terminal, None, PATIENCE)?;
-        if !typed {
+        let event = interrupted.wait_for(Some(&hidden.terminal), None, PATIENCE)?;
+        if event.hung_up {
+            return Ok(None);
+        }
+        if !event.readable {
             continue;
         }
         let mut chunk = [0_u8; MAX_ANSWER];

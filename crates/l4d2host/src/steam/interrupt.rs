@@ -13,6 +13,18 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::{Error, ErrorKind, Result};
 
+/// What was waited for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Event {
+    /// There is something to be read.
+    pub(super) readable: bool,
+    /// There is nothing to be read, and nobody who could write. Of a pty the kernel says this for good and at once, so who
+    /// goes on asking spins.
+    pub(super) hung_up: bool,
+    /// The process has ended.
+    pub(super) ended: bool,
+}
+
 /// Something to wait for together with everything else.
 pub(super) struct Interrupted {
     flag: Arc<AtomicBool>,
@@ -38,20 +50,23 @@ impl Interrupted {
         Ok(this)
     }
 
-    /// Waits until something is there to be read, or a process has ended, or the time is over; an interruption is an
-    /// error.
+    /// Waits until something is there to be read, or nobody has the other end of it any more, or a process has ended, or
+    /// the time is over; an interruption is an error.
     pub(super) fn wait_for(
         &self,
-        input: &impl rustix::fd::AsFd,
+        input: Option<&impl rustix::fd::AsFd>,
         process: Option<&OwnedFd>,
         time: Duration,
-    ) -> Result<(bool, bool)> {
-        let mut fds = vec![PollFd::new(&self.wake, PollFlags::IN), PollFd::new(input, PollFlags::IN)];
+    ) -> Result<Event> {
+        let mut fds = vec![PollFd::new(&self.wake, PollFlags::IN)];
+        fds.extend(input.map(|input| PollFd::new(input, PollFlags::IN)));
         fds.extend(process.map(|process| PollFd::new(process, PollFlags::IN)));
         self.poll(&mut fds, time)?;
-        let ended = fds.get(2).is_some_and(|fd| !fd.revents().is_empty());
-        // A pty whose other end is closed is "hung up" for good: only what can be read counts.
-        Ok((fds[1].revents().contains(PollFlags::IN), ended))
+        let found = |index: usize| fds.get(index).map_or(PollFlags::empty(), PollFd::revents);
+        let heard = if input.is_some() { found(1) } else { PollFlags::empty() };
+        let readable = heard.contains(PollFlags::IN);
+        let ended = process.is_some() && !found(fds.len() - 1).is_empty();
+        Ok(Event { readable, hung_up: !readable && !heard.is_empty(), ended })
     }
 
     /// Waits so long, unless interrupted.

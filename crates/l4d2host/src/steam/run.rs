@@ -132,15 +132,18 @@ impl Run {
         let failed = |errno: Errno| Error::io("can't wait for SteamCMD", errno.into());
         let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).map_err(failed)?;
         let mut asked = Vec::new();
+        // SteamCMD closes its terminal a while before it ends.
+        let mut open = true;
         let mut deadline = Instant::now() + self.silence_limit;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let (heard, ended) = self.interrupted.wait_for(master, Some(&process), left)?;
+            let event = self.interrupted.wait_for(open.then_some(&*master), Some(&process), left)?;
             // Before what can be heard: children that it left could go on talking for ever.
-            if ended {
+            if event.ended {
                 return Ok(None);
             }
-            if heard {
+            open &= !event.hung_up;
+            if event.readable {
                 deadline = Instant::now() + self.silence_limit;
                 listener.listen(master, on_progress)?;
             }
@@ -218,7 +221,7 @@ impl Listener {
         on_progress: &mut dyn FnMut(&Progress),
     ) -> Result<()> {
         let mut rest = 0;
-        while rest < MAX_REST && interrupted.wait_for(master, None, Duration::ZERO)?.0 {
+        while rest < MAX_REST && interrupted.wait_for(Some(&*master), None, Duration::ZERO)?.readable {
             match self.listen(master, on_progress)? {
                 0 => break,
                 length => rest += length,
