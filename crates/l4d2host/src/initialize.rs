@@ -10,6 +10,7 @@ use overlay::beneath::Dir;
 use rustix::io::Errno;
 use serde::Serialize;
 
+use crate::aside::{Aside, open_swept};
 use crate::instance::{self, Instance};
 use crate::lock::Lock;
 use crate::spec::{Spec, SpecSource};
@@ -39,6 +40,7 @@ impl Host {
         let new = Instance { revision: source.revision(), spec: source.parse()? };
         let root = self.open()?;
         let _lock = self.lock(&root, Lock::Instance(name))?;
+        let tmp = open_swept(&root, name)?;
         // One whose files are damaged is there, has no revision, and is mended by this.
         let (exists, old) = match Instance::read(&root, name) {
             Ok(old) => (old.is_some(), old),
@@ -54,7 +56,7 @@ impl Host {
         let idle = [InstanceState::Stopped, InstanceState::Failed];
         let running = exists && !idle.contains(&self.state_of(name)?);
         make_runtime(&root, name)?;
-        put_instance(&root, name, &new, source, exists)?;
+        put_instance(&tmp, &root, name, &new, source, exists)?;
         Ok(Initialized { revision: new.revision, created: !exists, running })
     }
 }
@@ -112,10 +114,16 @@ pub(crate) fn make_runtime(root: &Dir, name: &InstanceName) -> Result<()> {
     Ok(())
 }
 
-fn put_instance(root: &Dir, name: &InstanceName, new: &Instance, source: &SpecSource, exists: bool) -> Result<()> {
-    let (tmp, instances) = (root.open_dir("tmp")?, root.open_dir("instances")?);
-    let temporary = format!("{name}.new");
-    tmp.remove(&temporary)?;
+fn put_instance(
+    tmp: &Dir,
+    root: &Dir,
+    name: &InstanceName,
+    new: &Instance,
+    source: &SpecSource,
+    exists: bool,
+) -> Result<()> {
+    let instances = root.open_dir("instances")?;
+    let temporary = Aside::New.of(name);
     let dir = tmp.create_dir(&temporary, 0o700)?;
     dir.create_file("spec.yaml", &source.bytes, 0o600)?;
     dir.create_file("instance.json", &new.print()?, 0o600)?;

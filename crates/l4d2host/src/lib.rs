@@ -8,6 +8,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests make and damage trees by path"))]
 
 mod account;
+mod aside;
 mod doctor;
 pub mod embedded;
 mod error;

@@ -7,6 +7,7 @@ use names::InstanceName;
 use overlay::beneath::Dir;
 use rustix::io::Errno;
 
+use crate::aside::{Aside, open_swept};
 use crate::initialize::{check_revision, make_runtime};
 use crate::instance::{self, Instance};
 use crate::lock::Lock;
@@ -17,6 +18,7 @@ impl Host {
     pub fn delete(&self, name: &InstanceName, if_revision: Option<&Revision>) -> Result<bool> {
         let root = self.open()?;
         let lock = self.lock(&root, Lock::Instance(name))?;
+        let tmp = open_swept(&root, name)?;
         let (exists, revision) = match Instance::read(&root, name) {
             Ok(instance) => (instance.is_some(), instance.map(|instance| instance.revision)),
             Err(error) if error.kind() == ErrorKind::Corrupt => (true, None),
@@ -34,15 +36,11 @@ impl Host {
                 self.supervisor().disable(name, &lock)?;
             }
         }
-        let tmp = root.open_dir("tmp")?;
         // The instance first: without it the rest is nothing that anybody asks for.
-        for (parent, aside) in [("instances", format!("{name}.deleted")), ("runtime", format!("{name}.runtime"))] {
-            tmp.remove(&aside)?;
+        for (parent, aside) in [("instances", Aside::Deleted), ("runtime", Aside::Runtime)] {
+            let aside = aside.of(name);
             move_aside(&root.open_dir(parent)?, name.as_str(), &tmp, &aside)?;
             tmp.remove(&aside)?;
-        }
-        for left in ["new", "staged", "upper", "work"] {
-            tmp.remove(format!("{name}.{left}"))?;
         }
         // What was put aside would come back after a power cut, to nobody's use.
         tmp.sync()?;
@@ -53,6 +51,7 @@ impl Host {
     pub fn reset(&self, name: &InstanceName) -> Result<()> {
         let root = self.open()?;
         let lock = self.lock(&root, Lock::Instance(name))?;
+        let tmp = open_swept(&root, name)?;
         match Instance::read(&root, name) {
             Ok(None) => return Err(instance::not_found(name)),
             Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
@@ -61,11 +60,10 @@ impl Host {
         self.check_not_held_by_other(&root, name)?;
         self.supervisor().disable(name, &lock)?;
         make_runtime(&root, name)?;
-        let (tmp, runtime) = (root.open_dir("tmp")?, root.open_dir(format!("runtime/{name}"))?);
+        let runtime = root.open_dir(format!("runtime/{name}"))?;
         // work goes with upper: what the kernel left in it belongs to what is removed.
-        for dir in ["upper", "work"] {
-            let aside = format!("{name}.{dir}");
-            tmp.remove(&aside)?;
+        for (dir, aside) in [("upper", Aside::Upper), ("work", Aside::Work)] {
+            let aside = aside.of(name);
             tmp.create_dir(&aside, 0o755)?;
             // The game may have closed its root, which is the upper.
             runtime.make_movable(dir)?;

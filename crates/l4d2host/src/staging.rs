@@ -9,6 +9,7 @@ use names::{InstanceName, Layer, print_layers};
 use overlay::beneath::Dir;
 use rustix::io::Errno;
 
+use crate::aside::Aside;
 use crate::initialize::read_rcon_password;
 use crate::instance::Instance;
 use crate::{Error, ErrorKind, Result, Revision};
@@ -76,14 +77,13 @@ impl Staged {
     }
 
     /// Makes this the staged plan of `name`, at once and on disk. One that is staged already costs no write.
-    pub(crate) fn put(&self, root: &Dir, name: &InstanceName, old: Option<&Self>) -> Result<()> {
-        let (tmp, instance) = (root.open_dir("tmp")?, root.open_dir(format!("instances/{name}"))?);
+    pub(crate) fn put(&self, tmp: &Dir, root: &Dir, name: &InstanceName, old: Option<&Self>) -> Result<()> {
+        let instance = root.open_dir(format!("instances/{name}"))?;
         if old == Some(self) {
             // There, but maybe not on disk: a start that was killed after its rename has not come to this.
             return Ok(instance.sync()?);
         }
-        let temporary = format!("{name}.staged");
-        tmp.remove(&temporary)?;
+        let temporary = Aside::Staged.of(name);
         let dir = tmp.create_dir(&temporary, 0o700)?;
         self.write(&dir)?;
         dir.sync_file_system()?;

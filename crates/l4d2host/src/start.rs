@@ -4,6 +4,7 @@ use names::InstanceName;
 use overlay::beneath::Dir;
 use serde::Serialize;
 
+use crate::aside::open_swept;
 use crate::initialize::make_runtime;
 use crate::instance::Instance;
 use crate::lock::Lock;
@@ -24,6 +25,7 @@ impl Host {
     pub fn start(&self, name: &InstanceName) -> Result<Started> {
         let root = self.open()?;
         let lock = self.lock(&root, Lock::Instance(name))?;
+        let tmp = open_swept(&root, name)?;
         let instance = Instance::require(&root, name)?;
         self.check_not_held_by_other(&root, name)?;
         let state = self.state_of(name)?;
@@ -39,7 +41,7 @@ impl Host {
             // writes to the upper, which must not be mounted meanwhile.
             self.supervisor().disable(name, &lock)?;
         }
-        stage(&root, name, &instance)?;
+        stage(&tmp, &root, name, &instance)?;
         self.supervisor().enable(name, &lock)?;
         Ok(Started { already_running: false, revision: Some(instance.revision) })
     }
@@ -64,13 +66,13 @@ fn check_installed(root: &Dir) -> Result<()> {
     Err(Error::new(ErrorKind::InstallationMissing, message).hint("`l4d2ctl install` brings it"))
 }
 
-fn stage(root: &Dir, name: &InstanceName, instance: &Instance) -> Result<()> {
+fn stage(tmp: &Dir, root: &Dir, name: &InstanceName, instance: &Instance) -> Result<()> {
     make_runtime(root, name)?;
     let plan = Staged::plan(root, name, instance)?;
     let dir = root.open_dir(format!("instances/{name}"))?;
     // One that can't be read is replaced like any other; only its aliases are then unknown.
     let old = Staged::read(&dir).ok().flatten();
-    plan.put(root, name, old.as_ref())?;
+    plan.put(tmp, root, name, old.as_ref())?;
     // Writable, as the game may have taken that away: the modes of its root are the upper's.
     let upper = root.open_dir(format!("runtime/{name}"))?.open_dir_writable("upper")?;
     plan.put_cfg(&upper, old.as_ref())
