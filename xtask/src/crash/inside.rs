@@ -81,13 +81,13 @@ impl Attack {
     }
 }
 
-/// So many of a list, evenly spread, the last among them.
+/// So many of a list, evenly spread.
 fn spread(places: Vec<Place>, most: usize) -> Vec<Place> {
     let count = places.len();
     if count <= most {
         return places;
     }
-    let chosen: Vec<usize> = (1..=most).map(|n| n * count / most - 1).collect();
+    let chosen: Vec<usize> = (0..most).map(|n| (2 * n + 1) * count / (2 * most)).collect();
     places.into_iter().enumerate().filter(|(index, _)| chosen.contains(index)).map(|(_, place)| place).collect()
 }
 

@@ -85,14 +85,23 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     succeed(&mut cargo(&["build", "--quiet", "--release", "--package", "srcds-sim"]))?;
     let mut machine = Container::boot()?;
     install_left4me(&mut machine)?;
-    let failures = attack_all(&mut machine, &options)?;
+    let failures = attack_all(&mut machine, &options, &mut |line| println!("{line}"))?;
     ensure!(failures == 0, "{failures} places where something did not hold");
     Ok(())
 }
 
+/// One place of each command under each attack, on a machine where left4me is installed.
+pub(crate) fn sample(machine: &mut dyn Machine) -> Result<()> {
+    let mut report = Vec::new();
+    let options = Options { points: 1, ..Options::default() };
+    let failures = attack_all(machine, &options, &mut |line| report.push(line))?;
+    ensure!(failures == 0, "something did not hold:\n{}", report.join("\n"));
+    Ok(())
+}
+
 /// Every chosen command under every chosen attack; says how often something did not hold.
-fn attack_all(machine: &mut dyn Machine, options: &Options) -> Result<usize> {
-    println!("supervisor command        attack        places     hit  missed  failed");
+fn attack_all(machine: &mut dyn Machine, options: &Options, tell: &mut dyn FnMut(String)) -> Result<usize> {
+    tell("supervisor command        attack        places     hit  missed  failed".to_owned());
     let (mut all, mut hit, mut missed, mut failed) = (0, 0, 0, 0);
     for (name, supervisor) in SUPERVISORS.into_iter().filter(|(name, _)| is_chosen(&options.supervisors, name)) {
         // sudo, systemctl and PID 1 have no part in the embedded one's.
@@ -105,17 +114,17 @@ fn attack_all(machine: &mut dyn Machine, options: &Options) -> Result<usize> {
                 let places = count.hit + count.missed.len() + count.failures.len();
                 let line = [places, count.hit, count.missed.len(), count.failures.len()];
                 let numbers: String = line.iter().map(|number| format!(" {number:>7}")).collect();
-                println!("{name:10} {:14} {attack:12}{numbers}", scene.name);
-                count.missed.iter().for_each(|place| println!("    not reached: {place}"));
-                count.failures.iter().for_each(|failure| println!("    FAILED at {failure}"));
+                tell(format!("{name:10} {:14} {attack:12}{numbers}", scene.name));
+                count.missed.iter().for_each(|place| tell(format!("    not reached: {place}")));
+                count.failures.iter().for_each(|failure| tell(format!("    FAILED at {failure}")));
                 (all, hit) = (all + places, hit + count.hit + count.failures.len());
                 (missed, failed) = (missed + count.missed.len(), failed + count.failures.len());
             }
         }
     }
-    println!(
+    tell(format!(
         "in all: {all} places, {hit} hit, {missed} not reached in three tries, {failed} where something did not hold"
-    );
+    ));
     Ok(failed)
 }
 

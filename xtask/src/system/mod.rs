@@ -11,6 +11,7 @@ mod trouble;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::crash;
 use crate::machine::{Answer, Machine};
 
 /// Where a test can run.
@@ -90,6 +91,9 @@ pub(crate) const TESTS: &[Test] = &[
     test("a hostile server is stopped where the documents say so", Container, false, sandboxed::attacker),
     test("a short soak under systemd leaks nothing", Container, false, |host| soak(host, false)),
     test("a short soak under the embedded supervisor leaks nothing", Container, false, |host| soak(host, true)),
+    test("commands survive a kill or an error at a call of theirs", Container, false, |host| {
+        crash::sample(host.machine)
+    }),
     test("memory and tasks are limited", Vm, true, limits::memory_and_tasks),
     test("a power cut leaves nothing half", Vm, false, limits::power_cut),
     test("what a power cut left mounted is reset and deleted", Vm, false, limits::power_cut_inactive),
