@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use serde::Serialize;
 
 use crate::aside::{Aside, open_swept};
-use crate::instance::{self, Instance};
+use crate::instance::{self, Instance, is_damage};
 use crate::lock::Lock;
 use crate::spec::{Spec, SpecSource};
 use crate::staging::Staged;
@@ -127,7 +127,7 @@ fn put_instance(
     let dir = tmp.create_dir(&temporary, 0o700)?;
     dir.create_file("spec.yaml", &source.bytes, 0o600)?;
     dir.create_file("instance.json", &new.print()?, 0o600)?;
-    let old = if exists { instances.open_dir(name.as_str()).ok() } else { None };
+    let old = if exists { Some(instances.open_dir(name.as_str())?) } else { None };
     dir.create_file("rcon_password", rcon_password(old.as_ref())?.as_bytes(), 0o600)?;
     if let Some(staged) = old.as_ref().map(Staged::read).transpose()?.flatten() {
         staged.write(&dir.create_dir("staged", 0o700)?)?;
@@ -167,7 +167,7 @@ pub(crate) fn read_rcon_password(instance: &Dir) -> Result<String> {
     };
     let bytes = match instance.read("rcon_password", 64) {
         Ok(bytes) => bytes,
-        Err(error) if error.errno() == Some(Errno::NOENT) => return Err(damaged()),
+        Err(error) if is_damage(&error) => return Err(damaged()),
         Err(error) => return Err(error.into()),
     };
     match String::from_utf8(bytes).ok().as_deref().map(str::trim_end) {

@@ -64,7 +64,10 @@ impl Instance {
             Error::new(ErrorKind::Corrupt, format!("instance {name}: {why}"))
                 .hint(format!("`l4d2ctl initialize {name} -f SPEC.yaml` writes its files anew"))
         };
-        let bytes = dir.read("instance.json", MAX_SIZE).map_err(|error| damaged(error.to_string()))?;
+        let bytes = dir.read("instance.json", MAX_SIZE).map_err(|error| match is_damage(&error) {
+            true => damaged(error.to_string()),
+            false => error.into(),
+        })?;
         Self::parse(&bytes).map_err(damaged)
     }
 
@@ -146,6 +149,12 @@ pub(crate) fn names(root: &Dir) -> Result<Vec<InstanceName>> {
     let mut names: Vec<_> = entries.iter().filter_map(|entry| InstanceName::try_from(entry.as_os_str()).ok()).collect();
     names.sort_unstable();
     Ok(names)
+}
+
+/// Whether an error in reading one of an instance's files says that the file is damaged: missing, of another kind, too
+/// large. Any other (too many open files, a disk that fails) says nothing about it, and nothing may be made anew for it.
+pub(crate) fn is_damage(error: &overlay::Error) -> bool {
+    matches!(error.errno(), None | Some(Errno::NOENT | Errno::LOOP | Errno::NOTDIR | Errno::ISDIR | Errno::NXIO))
 }
 
 /// There is no such instance.

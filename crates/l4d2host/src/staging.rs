@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use crate::aside::Aside;
 use crate::initialize::read_rcon_password;
-use crate::instance::Instance;
+use crate::instance::{Instance, is_damage};
 use crate::{Error, ErrorKind, Result, Revision};
 
 /// The largest `server.cfg` of an overlay that is copied.
@@ -43,25 +43,29 @@ impl Staged {
         Ok(Self { layers: layers.into_bytes(), launch: launch.into_bytes(), revision, cfg })
     }
 
-    /// What is staged in an instance's directory; `None` where nothing is.
+    /// What is staged in an instance's directory; `None` where nothing is, or what is there is damaged.
     pub(crate) fn read(instance: &Dir) -> Result<Option<Self>> {
-        let dir = match instance.open_dir("staged") {
-            Ok(dir) => dir,
-            Err(error) if error.errno() == Some(Errno::NOENT) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
+        match Self::read_whole(instance) {
+            Ok(staged) => Ok(Some(staged)),
+            Err(error) if is_damage(&error) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn read_whole(instance: &Dir) -> overlay::Result<Self> {
+        let dir = instance.open_dir("staged")?;
         let cfg_dir = dir.open_dir("cfg")?;
         let mut cfg = BTreeMap::new();
         for entry in cfg_dir.entries()? {
             let Ok(file) = entry.into_string() else { continue };
             cfg.insert(file.clone(), cfg_dir.read(&file, 2 * MAX_CFG)?);
         }
-        Ok(Some(Self {
+        Ok(Self {
             layers: dir.read("layers", MAX_CFG)?,
             launch: dir.read("launch", 16 * MAX_CFG)?,
             revision: dir.read("revision", 64)?,
             cfg,
-        }))
+        })
     }
 
     /// Writes the plan into an empty directory.

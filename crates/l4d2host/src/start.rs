@@ -70,8 +70,8 @@ fn stage(tmp: &Dir, root: &Dir, name: &InstanceName, instance: &Instance) -> Res
     make_runtime(root, name)?;
     let plan = Staged::plan(root, name, instance)?;
     let dir = root.open_dir(format!("instances/{name}"))?;
-    // One that can't be read is replaced like any other; only its aliases are then unknown.
-    let old = Staged::read(&dir).ok().flatten();
+    // One that is damaged is replaced like any other; only its aliases are then unknown.
+    let old = Staged::read(&dir)?;
     plan.put(tmp, root, name, old.as_ref())?;
     // Writable, as the game may have taken that away: the modes of its root are the upper's.
     let upper = root.open_dir(format!("runtime/{name}"))?.open_dir_writable("upper")?;

@@ -3,6 +3,8 @@
 use nix::errno::Errno;
 use syscalls::Sysno;
 
+use super::trace::Place;
+
 /// The errors, as they are named on the command line.
 pub(super) const ERRORS: [(&str, Errno); 5] = [
     ("ENOSPC", Errno::ENOSPC),
@@ -13,7 +15,11 @@ pub(super) const ERRORS: [(&str, Errno); 5] = [
 ];
 
 /// Whether this call can return this error. A call that is in no list (memory, signals, identity) can't return any.
-pub(super) fn can_fail(call: Sysno, errno: Errno) -> bool {
+pub(super) fn can_fail(place: &Place, errno: Errno) -> bool {
+    let call = place.call();
+    if place.on_pipe && errno != Errno::EINTR {
+        return false;
+    }
     let calls: &[Sysno] = match errno {
         Errno::ENOSPC => &WRITING,
         Errno::EIO => return READING.contains(&call) || WRITING.contains(&call),

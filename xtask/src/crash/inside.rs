@@ -68,7 +68,7 @@ impl Attack {
         let program = place.key.program.as_str();
         match self {
             Self::Process | Self::Group => is_ours(program),
-            Self::Error(errno) => is_ours(program) && can_fail(place.call(), errno),
+            Self::Error(errno) => is_ours(program) && can_fail(place, errno),
             Self::Others => ["sudo", "systemctl"].iter().any(|other| program.starts_with(other)),
             Self::Manager => program == "systemd",
         }

@@ -54,6 +54,8 @@ pub(super) struct Place {
     pub(super) index: u32,
     /// The call's number.
     number: u32,
+    /// It reads from or writes to a pipe or a socket, which no disk can make fail.
+    pub(super) on_pipe: bool,
 }
 
 impl Place {
@@ -344,8 +346,10 @@ impl<'a> Tracer<'a> {
         let (key, index) = (tracee.key.clone(), tracee.index);
         match self.at {
             None if tracee.counts => {
-                let number = u32::try_from(ptrace::getregs(pid)?.orig_rax).unwrap_or(u32::MAX);
-                self.calls.push(Place { key, index, number });
+                let registers = ptrace::getregs(pid)?;
+                let number = u32::try_from(registers.orig_rax).unwrap_or(u32::MAX);
+                let on_pipe = is_pipe(pid, Sysno::from(number), registers.rdi);
+                self.calls.push(Place { key, index, number, on_pipe });
             }
             Some((place, act)) if !self.hit && place.key == key && place.index == index => {
                 self.hit = true;
@@ -434,6 +438,15 @@ fn return_error(pid: Pid, errno: Errno) -> Result<()> {
     let mut registers = ptrace::getregs(pid)?;
     registers.rax = (-i64::from(errno as i32)).cast_unsigned();
     Ok(ptrace::setregs(pid, registers)?)
+}
+
+/// Whether a call reads from or writes to a pipe or a socket.
+fn is_pipe(pid: Pid, call: Sysno, descriptor: u64) -> bool {
+    if ![Sysno::read, Sysno::readv, Sysno::write, Sysno::writev].contains(&call) {
+        return false;
+    }
+    let target = fs::read_link(format!("/proc/{pid}/fd/{descriptor}")).unwrap_or_default();
+    ["pipe:", "socket:"].iter().any(|kind| target.to_string_lossy().starts_with(kind))
 }
 
 fn key(program: &str) -> Key {
