@@ -9,6 +9,7 @@ mod install;
 mod machine;
 mod power;
 mod soak;
+mod storm;
 mod summary;
 mod system;
 mod test;
@@ -33,6 +34,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
           1000 random cycles of 20 instances, and what they leaked (root)
   crash [--supervisor systemd|embedded] [--command NAME] [--attack NAME] [--points N]
           kill every command at every system call, or let each call fail (root; hours; --points: at so many places)
+  storm [--seconds N] [--processes P] [--instances I] [--embedded] [--seed S]
+          P processes with random commands at I instances for N seconds (120, 16, 4; root)
   install [--prefix DIR] [--root DIR] [--destdir DIR] [--bin-dir DIR]
           install from source (defaults: /usr/local, /var/lib/left4me)
   uninstall [the same]
@@ -67,6 +70,9 @@ fn run(command: &str, args: &[String]) -> Result<ExitCode> {
         // Inside a machine, for `crash`.
         "crash-inside" => crash::inside(args)?,
         crash::STUB => crash::stub(args)?,
+        "storm" => storm::run(args)?,
+        // Inside a machine, for `storm`.
+        "storm-inside" => storm::inside(args)?,
         "install" => install::install(args)?,
         "uninstall" => install::uninstall(args)?,
         // Inside a virtual machine of the tests.

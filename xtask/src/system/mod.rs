@@ -6,6 +6,7 @@ mod advisories;
 mod attack;
 mod life;
 mod limits;
+mod locks;
 mod sandboxed;
 mod trouble;
 
@@ -61,6 +62,9 @@ pub(crate) const TESTS: &[Test] = &[
         trouble::wrong_setup,
     ),
     test("install is refused while servers run", Both, false, trouble::install_while_running),
+    test("a helper whose command was killed keeps the instance to itself", Both, false, locks::orphaned_helper),
+    test("commands at the same time lose and break nothing", Container, false, locks::storm_of_commands),
+    test("nor do they under the embedded supervisor", Container, false, locks::storm_without_systemd),
     test("root becomes the service user", Both, false, attack::root_becomes_service_user),
     test("helpers take names and nothing else", Both, false, attack::helper_arguments),
     test("helpers ignore what the caller sets", Both, false, attack::helper_environment),

@@ -1,0 +1,184 @@
+//! What is to hold before and after a storm, seen with other eyes than `l4d2ctl`'s.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::commands::{is_kept, l4d2ctl, name, spec};
+use super::{Options, ROOT};
+
+/// Where an enabled unit has its link.
+const WANTS: &str = "/etc/systemd/system/multi-user.target.wants";
+
+/// A server that keeps crashing comes to rest in a minute (five starts, five seconds apart).
+const SETTLE: Duration = Duration::from_secs(120);
+
+/// The passwords of the instances that are never deleted.
+pub(super) type Passwords = BTreeMap<String, String>;
+
+/// Makes the overlays and every instance.
+pub(super) fn prepare(options: &Options) -> Result<Passwords> {
+    for overlay in ["a", "b"] {
+        let cfg = format!("{ROOT}/overlays/storm/{overlay}/left4dead2/cfg");
+        fs::create_dir_all(&cfg)?;
+        fs::write(format!("{cfg}/server.cfg"), format!("sv_from {overlay}\n"))?;
+    }
+    let mut passwords = Passwords::new();
+    for index in 0..options.instances {
+        let spec = spec(27_200 + index, "[storm/a]", "  - log on\n");
+        ok(options, &["initialize", &name(index), "-f", "-"], &spec)?;
+        if is_kept(index) {
+            passwords.insert(name(index), password(&name(index))?);
+        }
+    }
+    Ok(passwords)
+}
+
+fn ok(options: &Options, args: &[&str], stdin: &str) -> Result<String> {
+    let output = l4d2ctl(options, args, stdin, 9_450_001)?;
+    ensure!(output.status.success(), "l4d2ctl {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn password(name: &str) -> Result<String> {
+    let path = format!("{ROOT}/instances/{name}/rcon_password");
+    let password = fs::read_to_string(&path).with_context(|| format!("can't read {path}"))?;
+    ensure!(password.trim_end().len() == 32, "{path} is {password:?}");
+    Ok(password)
+}
+
+/// The end: everything is as `status` says, and then everything is deleted and nothing is left.
+pub(super) fn end(options: &Options, before: &Passwords) -> Result<()> {
+    let statuses = settled(options)?;
+    for (name, status) in &statuses {
+        compare(options, name, status).with_context(|| format!("the status is {status}"))?;
+    }
+    let names: Vec<&String> = statuses.keys().collect();
+    for dir in ["instances", "runtime"] {
+        let there = entries(dir)?;
+        ensure!(there.iter().eq(names.iter().copied()), "{dir} has {there:?}, and status {names:?}");
+    }
+    for (name, password_before) in before {
+        ensure!(password(name)? == *password_before, "the password of {name} changed");
+    }
+    installation_is_whole()?;
+    let left = entries("tmp")?;
+    ensure!(left.is_empty(), "in tmp there is {left:?}");
+    let states: Vec<String> = statuses.values().map(|status| status["state"].to_string()).collect();
+    println!("in the end: {}", states.join(", "));
+    for name in names {
+        ok(options, &["delete", name], "")?;
+    }
+    nothing_is_left(options)
+}
+
+fn nothing_is_left(options: &Options) -> Result<()> {
+    for dir in ["instances", "runtime", "tmp"] {
+        let left = entries(dir)?;
+        ensure!(left.is_empty(), "in {dir} there is {left:?}");
+    }
+    ensure!(statuses(options)?.is_empty(), "status has instances");
+    for index in 0..options.instances {
+        ensure!(mounts(&name(index))? == 0 && supervisors(&name(index))? == 0, "{} is left", name(index));
+    }
+    // Under systemd a user can't see other namespaces' processes any better: the game's name is enough.
+    let games = processes("", |arguments| arguments.first().is_some_and(|program| program.contains("srcds")))?;
+    ensure!(games == 0, "{games} servers are left");
+    Ok(())
+}
+
+/// All statuses by name, as soon as no instance is between two states.
+fn settled(options: &Options) -> Result<BTreeMap<String, Value>> {
+    let until = Instant::now() + SETTLE;
+    loop {
+        let statuses = statuses(options)?;
+        let rests = |status: &Value| ["running", "stopped", "failed"].iter().any(|state| status["state"] == *state);
+        if statuses.values().all(rests) {
+            // A server that is about to crash runs, too.
+            std::thread::sleep(Duration::from_secs(4));
+            if self::statuses(options)? == statuses {
+                return Ok(statuses);
+            }
+        }
+        ensure!(Instant::now() < until, "not settled: {statuses:?}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+fn statuses(options: &Options) -> Result<BTreeMap<String, Value>> {
+    let document: Value = serde_json::from_str(&ok(options, &["status", "--json"], "")?)?;
+    let instances = document["instances"].as_array().context("no instances")?.iter();
+    Ok(instances.map(|status| (status["name"].as_str().unwrap_or_default().to_owned(), status.clone())).collect())
+}
+
+/// One instance: its files are whole, and it runs, is mounted and enabled just if the status says so.
+fn compare(options: &Options, name: &str, status: &Value) -> Result<()> {
+    let runs = status["state"] == "running";
+    ensure!(status["problem"].is_null(), "it is damaged");
+    password(name)?;
+    let instance = format!("{ROOT}/instances/{name}");
+    let sum = Command::new("sha256sum").arg(format!("{instance}/spec.yaml")).output()?;
+    let revision = String::from_utf8_lossy(&sum.stdout).chars().take(16).collect::<String>();
+    ensure!(status["revision"] == *revision, "the spec's revision is {revision}");
+    for dir in ["upper", "work", "merged"] {
+        ensure!(Path::new(&format!("{ROOT}/runtime/{name}/{dir}")).is_dir(), "{dir} is missing");
+    }
+    if options.embedded {
+        let count = supervisors(name)?;
+        ensure!(count == usize::from(runs), "{count} supervisors run it");
+        return Ok(());
+    }
+    let mounts = mounts(name)?;
+    ensure!(mounts == usize::from(runs), "it is mounted {mounts} times");
+    let record = Path::new("/run/left4me").join(name).exists();
+    ensure!(record == runs, "its record is there: {record}");
+    let active = Command::new("systemctl").args(["is-active", &format!("left4me-server@{name}")]).output()?;
+    let active = String::from_utf8_lossy(&active.stdout).trim().to_owned();
+    ensure!((active == "active") == runs, "the unit is {active}");
+    let link = fs::symlink_metadata(format!("{WANTS}/left4me-server@{name}.service")).is_ok();
+    ensure!(status["enabled"] == link, "the link is there: {link}");
+    ensure!(!runs || link, "it runs and is not enabled");
+    Ok(())
+}
+
+/// Both passes brought the same build, whole.
+fn installation_is_whole() -> Result<()> {
+    let read = |path: &str| fs::read_to_string(format!("{ROOT}/installation/{path}")).context(path.to_owned());
+    let (inf, manifest) = (read("left4dead2/steam.inf")?, read("steamapps/appmanifest_222860.acf")?);
+    let build = inf.lines().find_map(|line| line.strip_prefix("Build=")).context("no build in steam.inf")?;
+    ensure!(manifest.contains(&format!("\"buildid\"\t\t\"{build}\"")), "build {build} is not in {manifest}");
+    Ok(())
+}
+
+fn entries(dir: &str) -> Result<Vec<String>> {
+    let entries = fs::read_dir(format!("{ROOT}/{dir}")).context(dir.to_owned())?;
+    let mut names: Vec<String> = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into()).collect();
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// How often the host sees the instance's mount.
+fn mounts(name: &str) -> Result<usize> {
+    let text = fs::read_to_string("/proc/self/mountinfo")?;
+    Ok(text.lines().filter(|line| line.contains(&format!(" overlay left4me-{name} "))).count())
+}
+
+/// How many embedded supervisors an instance has.
+fn supervisors(name: &str) -> Result<usize> {
+    processes(name, |arguments| arguments.iter().any(|argument| argument == "supervise-init"))
+}
+
+/// How many processes with this last argument (or any) have a command line like that.
+fn processes(last: &str, is: impl Fn(&[String]) -> bool) -> Result<usize> {
+    let commands = fs::read_dir("/proc")?.flatten().filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+    let lines = commands.map(|bytes| String::from_utf8_lossy(&bytes).trim_end_matches('\0').to_owned());
+    let arguments = lines.map(|line| line.split('\0').map(str::to_owned).collect::<Vec<_>>());
+    Ok(arguments
+        .filter(|arguments| (last.is_empty() || arguments.last().is_some_and(|l| l == last)) && is(arguments))
+        .count())
+}
