@@ -60,7 +60,7 @@ impl Lock<'_> {
     fn what(self) -> String {
         match self {
             Self::Instance(name) => format!("instance {name}"),
-            Self::Ports => "the ports".to_owned(),
+            Self::Ports => "the list of ports".to_owned(),
             Self::Installation | Self::InstallationShared => "the installation".to_owned(),
         }
     }

@@ -66,7 +66,7 @@ fn one_that_waits_too_long_gives_up_and_names_the_holder() {
     sandbox.make("a", &spec);
     sandbox.write("spec.yaml", &spec);
     let before = sandbox.tree();
-    for (file, what) in [("a.lock", "instance a"), (".host", "the ports")] {
+    for (file, what) in [("a.lock", "instance a"), (".host", "the list of ports")] {
         let holder = Holder::of(&sandbox, file);
         let who = format!("`sleep 1000` (process {}, running for ", holder.0.id());
         let ran = sandbox.run(&["initialize", "a", "-f", "spec.yaml", "--lock-timeout", "1"]);
@@ -151,4 +151,29 @@ fn an_install_waits_for_starts_and_then_sees_what_runs() {
     drop(starting);
     stderr.read_to_string(&mut said).unwrap();
     assert!(!install.wait().unwrap().success() && said.contains("instances run from the installation: a"), "{said}");
+}
+
+#[test]
+fn one_that_waits_for_an_instance_does_not_hold_up_others() {
+    let sandbox = Sandbox::new();
+    sandbox.make("a", &format!("port: {}\n", port()));
+    let _holder = Holder::of(&sandbox, "a.lock");
+    let (mut waits, _stderr, line) = waiting(&sandbox, &["initialize", "a", "-f", "spec.yaml"]);
+    assert!(line.starts_with("waiting for instance a, "), "{line}");
+    sandbox.write("other.yaml", &format!("port: {}\n", port()));
+    sandbox.ok(&["--lock-timeout", "0", "initialize", "b", "-f", "other.yaml"]);
+    waits.kill().unwrap();
+    waits.wait().unwrap();
+}
+
+#[test]
+fn a_start_that_waits_in_vain_leaves_a_crash_loop_as_it_was() {
+    let sandbox = Sandbox::with_game();
+    sandbox.make("a", &format!("port: {}\nconfig: [sim_exit_after 0]\n", port()));
+    sandbox.ok(&["start", "a"]);
+    sandbox.wait("it waits for its next start", |s| s.state("a") == "crash-looping");
+    let _install = Holder::of(&sandbox, ".installation");
+    let refused = sandbox.refused(&["--lock-timeout", "0", "start", "a"]);
+    assert!(refused.contains("the installation is held by"), "{refused}");
+    assert_ne!(sandbox.state("a"), "stopped");
 }
