@@ -55,8 +55,8 @@ pub(super) fn choose(options: &Options, random: &mut fastrand::Rng) -> Vec<Scrip
             let args = vec![name, "-f".to_owned(), "-".to_owned()];
             ("initialize", args, vec!["port-conflict", "overlay-missing"])
         }
-        20..44 => one("start", &["not-found"]),
-        44..58 => one("stop", &["not-found"]),
+        20..48 => one("start", &["not-found"]),
+        48..58 => one("stop", &["not-found"]),
         58..68 => one("reset", &["not-found"]),
         68..76 if !is_kept(index) => one("delete", &[]),
         68..84 => ("status", Vec::new(), Vec::new()),
@@ -69,11 +69,11 @@ pub(super) fn choose(options: &Options, random: &mut fastrand::Rng) -> Vec<Scrip
 
 /// An install is refused as long as anything runs, so one that is to happen needs a calm.
 fn install(options: &Options, random: &mut fastrand::Rng) -> Vec<Script> {
-    let stops: Vec<Script> = match random.bool() {
-        true => (0..options.instances)
+    let stops: Vec<Script> = match random.u32(..4) {
+        0 => (0..options.instances)
             .map(|index| script("stop", vec![name(index)], vec!["not-found"], String::new(), random))
             .collect(),
-        false => Vec::new(),
+        _ => Vec::new(),
     };
     let install = script("install", Vec::new(), vec!["instance-running"], String::new(), random);
     stops.into_iter().chain([install]).collect()
