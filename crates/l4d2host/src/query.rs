@@ -24,14 +24,10 @@ impl Host {
     pub fn named_statuses(&self, names: &[InstanceName]) -> Result<Vec<InstanceStatus>> {
         let root = self.open_for_reading()?;
         let units = self.supervisor().units();
-        for name in names {
-            let known = units.as_ref().is_ok_and(|units| units.contains_key(name));
-            if !known && !root.exists(format!("instances/{name}"))? {
-                return Err(instance::not_found(name));
-            }
-        }
         let mut details = self.supervisor().details(names).unwrap_or_default();
-        Ok(names.iter().map(|name| self.status(&root, name, units.as_ref().ok(), details.remove(name))).collect())
+        let status = |name| self.status(&root, name, units.as_ref().ok(), details.remove(name));
+        let statuses = names.iter().map(status).zip(names);
+        statuses.map(|(status, name)| status.ok_or_else(|| instance::not_found(name))).collect()
     }
 
     /// All instances by name, without what is asked of each by itself: one question to the supervisor. A unit without an
@@ -44,7 +40,7 @@ impl Host {
             let at_work = units.iter().filter(|(_, unit)| unit.active_state != "inactive");
             names.extend(at_work.map(|(name, _)| name.clone()));
         }
-        Ok(names.iter().map(|name| self.status(&root, name, units.as_ref().ok(), None)).collect())
+        Ok(names.iter().filter_map(|name| self.status(&root, name, units.as_ref().ok(), None)).collect())
     }
 
     /// The log of an instance.
@@ -73,24 +69,32 @@ impl Host {
         Ok(self.supervisor().units()?.contains_key(name))
     }
 
-    /// `units` is none where the supervisor could not be asked.
+    /// Whether an instance without files does anything all the same. Asked anew: a delete stops a server before it takes
+    /// the files away, so what was known before they were missed may be from before it.
+    fn is_at_work(&self, name: &InstanceName) -> bool {
+        let units = self.supervisor().units();
+        units.is_ok_and(|units| units.get(name).is_some_and(|unit| unit.active_state != "inactive"))
+    }
+
+    /// `units` is none where the supervisor could not be asked. There is no status of what is not there.
     fn status(
         &self,
         root: &Dir,
         name: &InstanceName,
         units: Option<&BTreeMap<InstanceName, UnitState>>,
         details: Option<UnitDetails>,
-    ) -> InstanceStatus {
+    ) -> Option<InstanceStatus> {
         let details = details.unwrap_or_default();
         let unit = units.map(|units| units.get(name).cloned().unwrap_or_else(UnitState::inactive));
         let (instance, problem) = match Instance::read(root, name) {
             Ok(Some(instance)) => (Some(instance), None),
+            Ok(None) if !self.is_at_work(name) => return None,
             Ok(None) => (None, Some("it has no files: `l4d2ctl delete` clears what is left".to_owned())),
             Err(error) => (None, Some(error.to_string())),
         };
         let staged_revision = staged_revision(root, name).unwrap_or(None);
         let revision = instance.as_ref().map(|instance| instance.revision.clone());
-        InstanceStatus {
+        Some(InstanceStatus {
             name: name.clone(),
             state: unit.as_ref().map_or(InstanceState::Unknown, state),
             active_state: unit.as_ref().map_or("unknown".to_owned(), |unit| unit.active_state.clone()),
@@ -106,7 +110,7 @@ impl Host {
             staged_revision,
             supervisor: self.supervisor_kind().as_str(),
             problem,
-        }
+        })
     }
 }
 

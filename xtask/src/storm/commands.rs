@@ -151,7 +151,7 @@ fn judge(script: &Script, output: &Output) -> Result<Outcome, String> {
     }
 }
 
-/// A success says nothing on stderr, and a status finds no damage. (An instance that goes at that moment has no files.)
+/// A success says nothing on stderr, and a status finds no damage, not even in what is being deleted.
 fn healthy(script: &Script, document: &serde_json::Value, output: &Output) -> Result<Outcome, String> {
     if !output.stderr.is_empty() {
         return Err("a success with words on stderr".to_owned());

@@ -153,3 +153,22 @@ fn what_the_game_left_is_not_followed() {
         assert_eq!(fs::read_to_string(canary.join("server.cfg")).unwrap(), "kept");
     }
 }
+
+/// As in the middle of a delete, which takes the instance away first.
+#[test]
+fn what_has_no_files_and_does_nothing_is_no_instance() {
+    let sandbox = Sandbox::with_game();
+    sandbox.make("a", &format!("port: {}\n", port()));
+    sandbox.ok(&["start", "a"]);
+    let state = fs::read_to_string(sandbox.root().join("runtime/a/supervisor.json")).unwrap();
+    let mut state: serde_json::Value = serde_json::from_str(&state).unwrap();
+    for (boot, is_there) in [(state["boot_id"].clone(), true), ("an earlier one".into(), false)] {
+        // In this boot a supervisor that is gone has failed, which is to be seen; in an earlier one it did what all did.
+        state["boot_id"] = boot;
+        sandbox.write("root/runtime/ghost/supervisor.json", &state.to_string());
+        assert_eq!(sandbox.run(&["status", "ghost"]).code == 0, is_there, "{state}");
+        assert_eq!(sandbox.ok(&["status"]).contains("ghost"), is_there, "{state}");
+    }
+    sandbox.ok(&["delete", "ghost"]);
+    assert!(!sandbox.root().join("runtime/ghost").exists());
+}
