@@ -4,6 +4,7 @@
 
 mod advisories;
 mod attack;
+mod hostile;
 mod life;
 mod limits;
 mod locks;
@@ -92,6 +93,9 @@ pub(crate) const TESTS: &[Test] = &[
         advisories::planted_in_the_root_directory,
     ),
     test("what is installed only root can change", Both, false, advisories::only_root_changes_what_is_installed),
+    test("odd trees in an upper and in work stop no command", Container, false, hostile::odd_trees),
+    test("odd plans start nothing and hide no other instance", Container, false, hostile::odd_plans),
+    test("an odd log stays readable and harmless", Container, false, hostile::odd_log),
     test("a hostile server is stopped where the documents say so", Container, false, sandboxed::attacker),
     test("a short soak under systemd leaks nothing", Container, false, |host| soak(host, false)),
     test("a short soak under the embedded supervisor leaks nothing", Container, false, |host| soak(host, true)),
