@@ -1,9 +1,9 @@
 //! Following a command call by call (ptrace(2)), and at a chosen call killing the process, killing its whole group, or
 //! letting the call fail.
 //!
-//! What `strace -f -e inject=…` does, but a place is the n-th call of *one* program of ours. strace counts by the name of
-//! the call in each process by itself, so that with l4d2ctl, sudo, systemctl and a helper in one tree a number means four
-//! calls; and it does not follow what PID 1 starts for a unit. Here PID 1 is followed, too, and let go of at the end.
+//! What `strace -f -e inject=…` does, but a place is the n-th call of a name of *one* program of ours. strace counts in
+//! each process by itself, so that with l4d2ctl, sudo, systemctl and a helper in one tree a number means four calls; and
+//! it does not follow what PID 1 starts for a unit. Here PID 1 is followed, too, and let go of at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -47,11 +47,12 @@ pub(super) struct Key {
     pub(super) run: u32,
 }
 
-/// A call of a program, counted from 1.
+/// A call of a program: the n-th of its kind, counted from 1. By its kind, since how often a program waits or looks at
+/// other processes differs from run to run, and what comes after it would be another call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Place {
     pub(super) key: Key,
-    pub(super) index: u32,
+    pub(super) nth: u32,
     /// The call's number.
     number: u32,
     /// It reads from or writes to a pipe or a socket, which no disk can make fail.
@@ -68,7 +69,7 @@ impl Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Key { program, run } = &self.key;
-        write!(f, "call {} ({}) of {program}", self.index, self.call())?;
+        write!(f, "{} number {} of {program}", self.call(), self.nth)?;
         if *run > 1 { write!(f, ", run {run}") } else { Ok(()) }
     }
 }
@@ -174,7 +175,8 @@ struct Tracee {
     key: Key,
     /// Its calls are looked at.
     counts: bool,
-    index: u32,
+    /// How many there were of each.
+    seen: BTreeMap<u32, u32>,
     /// The error that the call it is in will return.
     failing: Option<Errno>,
 }
@@ -210,12 +212,13 @@ impl<'a> Tracer<'a> {
             other => bail!("the stub did not stop: {other:?}"),
         }
         ptrace::seize(self.root, options).context("can't trace")?;
-        self.tracees.insert(self.root, Tracee { key: key("stub"), counts: false, index: 0, failing: None });
+        self.tracees
+            .insert(self.root, Tracee { key: key("stub"), counts: false, seen: BTreeMap::new(), failing: None });
         for &other in self.plan.others {
             ptrace::seize(other, options).with_context(|| format!("can't trace process {other}"))?;
             let key = key(&program(other).unwrap_or_default());
             let counts = self.counts(&key);
-            self.tracees.insert(other, Tracee { counts, key, index: 0, failing: None });
+            self.tracees.insert(other, Tracee { counts, key, seen: BTreeMap::new(), failing: None });
             if counts {
                 // Its calls are seen only after a stop.
                 ptrace::interrupt(other)?;
@@ -299,7 +302,7 @@ impl<'a> Tracer<'a> {
         };
         let key = self.next_run(program);
         let counts = self.counts(&key);
-        self.tracees.insert(child, Tracee { key, counts, index: 0, failing: None });
+        self.tracees.insert(child, Tracee { key, counts, seen: BTreeMap::new(), failing: None });
         if self.early.remove(&child) {
             self.go_on(child, None)?;
         }
@@ -310,7 +313,7 @@ impl<'a> Tracer<'a> {
         let Some(program) = program(pid) else { return };
         let key = self.next_run(program);
         let counts = self.counts(&key);
-        self.tracees.insert(pid, Tracee { key, counts, index: 0, failing: None });
+        self.tracees.insert(pid, Tracee { key, counts, seen: BTreeMap::new(), failing: None });
     }
 
     fn next_run(&mut self, program: String) -> Key {
@@ -342,16 +345,21 @@ impl<'a> Tracer<'a> {
             }
             return self.go_on(pid, None);
         }
-        tracee.index += 1;
-        let (key, index) = (tracee.key.clone(), tracee.index);
+        let registers = match ptrace::getregs(pid) {
+            Ok(registers) => registers,
+            Err(Errno::ESRCH) => return Ok(()),
+            Err(errno) => return Err(errno).context("can't look at a call"),
+        };
+        let number = u32::try_from(registers.orig_rax).unwrap_or(u32::MAX);
+        let nth = tracee.seen.entry(number).or_default();
+        *nth += 1;
+        let (key, nth) = (tracee.key.clone(), *nth);
         match self.at {
             None if tracee.counts => {
-                let registers = ptrace::getregs(pid)?;
-                let number = u32::try_from(registers.orig_rax).unwrap_or(u32::MAX);
                 let on_pipe = is_pipe(pid, Sysno::from(number), registers.rdi);
-                self.calls.push(Place { key, index, number, on_pipe });
+                self.calls.push(Place { key, nth, number, on_pipe });
             }
-            Some((place, act)) if !self.hit && place.key == key && place.index == index => {
+            Some((place, act)) if !self.hit && place.key == key && (place.number, place.nth) == (number, nth) => {
                 self.hit = true;
                 return self.act(pid, act);
             }
