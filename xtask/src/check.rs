@@ -10,9 +10,9 @@ use crate::build::{cargo, output_of, succeed};
 
 /// Everything that each helper is made of, itself aside. A longer list is a decision, to be made here.
 const HELPER_DEPENDENCIES: [(&str, &[&str]); 3] = [
-    ("left4me-overlay", &["bitflags", "linux-raw-sys", "names", "overlay", "rustix"]),
-    ("left4me-systemctl", &["names"]),
-    ("left4me-journalctl", &["names"]),
+    ("left4me-overlay", &["bitflags", "helper", "linux-raw-sys", "names", "overlay", "rustix"]),
+    ("left4me-systemctl", &["bitflags", "helper", "linux-raw-sys", "names", "rustix"]),
+    ("left4me-journalctl", &["bitflags", "helper", "linux-raw-sys", "names", "rustix"]),
 ];
 
 pub(crate) fn run() -> Result<()> {

@@ -6,9 +6,9 @@
 //!
 //! - Environment: journalctl gets an empty one (a `SYSTEMD_PAGER` or `SYSTEMD_LOG_TARGET` would mean something to it). This
 //!   program reads no variable, and being linked statically has no loader that would.
-//! - Descriptors: sudo closes everything above 2 before it runs us (`closefrom`), and std opens whatever of 0 to 2 is
-//!   closed on `/dev/null`. journalctl reads `/dev/null`.
-//! - Directory: `/`, before anything else. The umask is sudo's.
+//! - Descriptors above 2, limits, signals, umask and directory: [`helper::sanitise`]. journalctl reads `/dev/null`.
+//! - Signals: it may be interrupted at any moment, since it changes nothing.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
 
 mod request;
 
@@ -24,14 +24,14 @@ const EXIT_USAGE: u8 = 2;
 const EXIT_UNAVAILABLE: u8 = 69;
 
 fn main() -> ExitCode {
-    if let Err(error) = std::env::set_current_dir("/") {
-        eprintln!("error: can't change to the directory /: {error}");
+    if let Err(error) = helper::sanitise() {
+        helper::say(&format!("error: can't change to the directory /: {error}"));
         return ExitCode::FAILURE;
     }
     match Request::parse(std::env::args_os().skip(1)) {
         Ok(request) => become_journalctl(&request),
         Err(error) => {
-            eprintln!("error: {error}");
+            helper::say(&format!("error: {error}"));
             ExitCode::from(EXIT_USAGE)
         }
     }
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
 /// stand behind a `=` or an option that takes them; nothing is written.
 fn become_journalctl(request: &Request) -> ExitCode {
     let error = Command::new(JOURNALCTL).args(arguments(request)).env_clear().stdin(Stdio::null()).exec();
-    eprintln!("error: can't run {JOURNALCTL}: {error}");
+    helper::say(&format!("error: can't run {JOURNALCTL}: {error}"));
     ExitCode::from(if error.kind() == ErrorKind::NotFound { EXIT_UNAVAILABLE } else { 1 })
 }
 

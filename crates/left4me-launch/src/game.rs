@@ -44,9 +44,10 @@ fn confine_reach() -> Result<()> {
         .and_then(landlock::RulesetCreated::restrict_self)
         .map_err(|error| Error::new(format!("can't confine signals and sockets with Landlock: {error}")))?;
     if status.ruleset == RulesetStatus::NotEnforced {
-        eprintln!(
+        // Never a reason not to start the game, so not `eprintln!`, which panics where the log is full.
+        helper::say(
             "note: signals and abstract sockets can't be confined here (Landlock, Linux 6.12, allowed by the container \
-             if there is one): the game may signal other instances"
+             if there is one): the game may signal other instances",
         );
     }
     Ok(())

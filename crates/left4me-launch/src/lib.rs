@@ -6,6 +6,8 @@
 //! - [`exec_game`]: becoming the game;
 //! - [`stop()`]: asking it to end, and waiting.
 
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
 mod arguments;
 mod error;
 mod filter;

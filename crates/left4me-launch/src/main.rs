@@ -1,5 +1,7 @@
 //! `left4me-launch run NAME | stop [PID]`: the unit's `ExecStart=` and `ExecStop=`, inside its sandbox and without privilege.
 
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io::ErrorKind;
@@ -22,14 +24,14 @@ fn main() -> ExitCode {
         [Some("stop")] => Ok(()),
         [Some("stop"), Some(pid)] => stop_game(pid),
         _ => {
-            eprintln!("error: usage: left4me-launch run NAME | stop [PID]");
+            helper::say("error: usage: left4me-launch run NAME | stop [PID]");
             return ExitCode::from(EXIT_USAGE);
         }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            helper::say(&format!("error: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -87,7 +89,7 @@ fn stop_game(pid: &str) -> Result<()> {
     let pid =
         number.and_then(Pid::from_raw).ok_or_else(|| Error::new(format!("{pid:?} is not the number of a process")))?;
     if stop(pid, GRACE)? == Stopped::StillRuns {
-        eprintln!("the game has not ended {} s after SIGINT: it is killed now", GRACE.as_secs());
+        helper::say(&format!("the game has not ended {} s after SIGINT: it is killed now", GRACE.as_secs()));
     }
     Ok(())
 }

@@ -4,6 +4,9 @@
 //! disable`. Read top to bottom it is the list of what it does with root: clear what it was given, leave the unit's
 //! mount namespace for PID 1's, take the root directory from root's own file, lock, act.
 
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
+mod lock;
 mod process;
 mod request;
 mod verbs;
@@ -18,11 +21,16 @@ const USAGE: u8 = 2;
 const FAILURE: u8 = 1;
 
 fn main() -> ExitCode {
-    let environment = process::sanitise();
+    let environment = process::Environment::read();
+    if let Err(error) = helper::sanitise() {
+        helper::say(&format!("left4me-overlay: can't change to the directory /: {error}"));
+        return ExitCode::from(FAILURE);
+    }
     let request = match Request::parse(std::env::args_os().skip(1)) {
         Ok(request) => request,
         Err(why) => {
-            say(&format!("left4me-overlay: {why}\nusage: left4me-overlay mount|umount NAME"));
+            helper::say(&format!("left4me-overlay: {why}"));
+            helper::say("usage: left4me-overlay mount|umount NAME");
             return ExitCode::from(USAGE);
         }
     };
@@ -30,14 +38,8 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("left4me-overlay: {request}: {error}"));
+            helper::say(&format!("left4me-overlay: {request}: {error}"));
             ExitCode::from(FAILURE)
         }
     }
-}
-
-/// Writes to stderr. `eprintln!` would panic where stderr is closed or full; there is then nobody to tell.
-fn say(text: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -6,9 +6,10 @@
 //! called at a wrong moment, twice or at once (there is a lock) changes nothing but the instance's own mount.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use names::{InstanceName, Layer, RECORD_DIR};
 use overlay::beneath::Dir;
@@ -20,8 +21,12 @@ use overlay::{Error, Result, mountinfo, trusted};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
+use crate::lock::Lock;
 use crate::process::{Environment, enter_pid1_mount_namespace};
 use crate::request::{Request, Verb};
+
+/// Of a server that ended in order there is nothing in `work/work`, of a crash a few files.
+const REMOVAL_LIMIT: Duration = Duration::from_secs(4);
 
 /// Does what was asked, as root, in PID 1's mount namespace.
 pub(crate) fn run(request: &Request) -> Result<()> {
@@ -31,11 +36,14 @@ pub(crate) fn run(request: &Request) -> Result<()> {
     enter_pid1_mount_namespace()?;
     let root = Dir::open_root(&trusted::root_directory()?)?;
     let records = open_records()?;
-    let _lock = lock(&records, &request.name)?;
-    match request.verb {
+    let lock = Lock::take(&records, &request.name)?;
+    helper::block_signals();
+    let done = match request.verb {
         Verb::Mount => mount(&root, &records, &request.name),
         Verb::Umount => umount(&root, &records, &request.name),
-    }
+    };
+    lock.release(&records, &request.name);
+    done
 }
 
 fn mount(root: &Dir, records: &Dir, name: &InstanceName) -> Result<()> {
@@ -82,21 +90,37 @@ fn is_mounted(root: &Dir, records: &Dir, name: &InstanceName, layers: &[(Layer, 
 
 fn umount(root: &Dir, records: &Dir, name: &InstanceName) -> Result<()> {
     umount_all(&name.mount_source())?;
-    remove_work_work(root, name)?;
     records.remove(name.as_str())?;
-    Ok(())
+    remove_work_work(root, name)
 }
 
 /// The kernel makes `work/work` as root with mode 000, and the service user could never remove it once something is
 /// left in it. `work` itself must be a real directory: a link there would aim this removal elsewhere.
+///
+/// One of the service user's own is its own to remove. It could have moved there what it may move but not remove, a
+/// directory with root's files in it, or so much that root would be busy for hours.
 fn remove_work_work(root: &Dir, name: &InstanceName) -> Result<()> {
     let work = root.open_dir(runtime_path(name)).and_then(|runtime| runtime.open_dir_unmounted("work"));
-    match work {
-        Ok(work) => work.remove("work").map(drop),
+    let work = match work {
+        Ok(work) => work,
         // An instance without a runtime directory has nothing to clean.
-        Err(error) if error.errno() == Some(Errno::NOENT) => Ok(()),
-        Err(error) => Err(error),
+        Err(error) if error.errno() == Some(Errno::NOENT) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let failed = |errno| Error::kernel(format!("can't remove {}", work.label_of("work")), errno);
+    match work.remove_empty_dir("work") {
+        Err(Errno::NOTEMPTY | Errno::EXIST) => {}
+        Ok(()) | Err(Errno::NOENT) => return Ok(()),
+        // A link or a file, whose name is all that goes.
+        Err(Errno::NOTDIR) => return work.remove_file("work").map_err(failed),
+        Err(errno) => return Err(failed(errno)),
     }
+    let tree = work.open_dir_unmounted("work")?;
+    if !tree.owner()?.0.is_root() {
+        return Ok(());
+    }
+    tree.remove_contents_until(Instant::now() + REMOVAL_LIMIT)?;
+    work.remove_empty_dir("work").map_err(failed)
 }
 
 /// `/run/left4me`, made where tmpfiles has not. `/run` is root's, so nobody else can have put it there.
@@ -108,14 +132,6 @@ fn open_records() -> Result<Dir> {
         return Ok(records);
     }
     Err(Error::new(format!("{} does not belong to root", records.label())))
-}
-
-/// One helper at a time for an instance. The file is root's alone, so nobody can hold it to make root wait; it is never
-/// removed, as two helpers could then hold two files of one name. Names can't begin with a dot.
-fn lock(records: &Dir, name: &InstanceName) -> Result<File> {
-    let file = records.make_dir(".locks", 0o700)?.open_or_create(name.as_str(), 0o600)?;
-    file.lock().map_err(|e| Error::new(format!("can't lock {name}: {e}")))?;
-    Ok(file)
 }
 
 /// Prints what would be done. It needs no root, looks at no mount and does nothing.

@@ -5,6 +5,8 @@
 
 #[path = "helper/advisories.rs"]
 mod advisories;
+#[path = "helper/odd_calls.rs"]
+mod odd_calls;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -16,11 +18,18 @@ const INNER: &str = "LEFT4ME_TEST_INNER";
 
 /// Runs `body` inside the namespaces; `test` is the test's own name.
 fn in_namespaces(test: &str, body: fn(&Host)) {
+    in_namespaces_of(false, test, body);
+}
+
+/// The same; the host's root stays that one if `as_root`, and is in no user namespace then.
+fn in_namespaces_of(as_root: bool, test: &str, body: fn(&Host)) {
     if std::env::var_os(INNER).is_some() {
         return body(&Host::new(test));
     }
+    let user: &[&str] = if as_root { &[] } else { &["--user", "--map-root-user"] };
     let output = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--mount", "--pid", "--fork", "--mount-proc"])
+        .args(user)
+        .args(["--mount", "--pid", "--fork", "--mount-proc"])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(INNER, "1")

@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use names::InstanceName;
 
-use crate::request::{Request, Verb};
+use crate::request::{MAX_INSTANCES, Request, Verb};
 use crate::systemctl::{self, Failure, check};
 
 /// Where `enable` puts the link that makes an instance start at boot: the unit says `WantedBy=multi-user.target`.
@@ -34,8 +34,9 @@ pub(crate) fn run(request: &Request) -> Result<ExitCode, Failure> {
 /// Not `enable --now`: it has the manager re-read every unit, which costs more than all the rest and grows with the
 /// number of instances. The manager needs not know of the link before the next boot.
 fn enable(units: &[String]) -> Result<(), Failure> {
-    forget_failures(units)?;
     let missing: Vec<String> = units.iter().filter(|unit| !is_linked(unit)).cloned().collect();
+    check_room(missing.len())?;
+    forget_failures(units)?;
     if !missing.is_empty() {
         check(systemctl::run(&["enable", "--quiet", "--no-reload"], &missing, nothing)?.0)?;
     }
@@ -81,6 +82,17 @@ fn sync_links() -> Result<(), Failure> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         synced => synced.map_err(|error| Failure::new(format!("can't put {WANTS} on disk: {error}"))),
     }
+}
+
+/// Any valid name can be enabled, and there are more of them than `/etc` has room for, or a boot time.
+fn check_room(more: usize) -> Result<(), Failure> {
+    let enabled = std::fs::read_dir(WANTS).map_or(0, |links| {
+        links.flatten().filter(|link| link.file_name().as_encoded_bytes().starts_with(b"left4me-server@")).count()
+    });
+    if more == 0 || enabled + more <= MAX_INSTANCES {
+        return Ok(());
+    }
+    Err(Failure::new(format!("{enabled} instances are enabled in {WANTS}, and {MAX_INSTANCES} are as many as may be")))
 }
 
 fn is_linked(unit: &str) -> bool {

@@ -6,10 +6,11 @@
 //!
 //! - Environment: children get an empty one. This program reads no variable, and being linked statically has no loader
 //!   that would.
-//! - Descriptors: sudo closes everything above 2 before it runs us (`closefrom`), std opens whatever of 0 to 2 is closed
-//!   on `/dev/null`, and what std opens itself is close-on-exec. Children read `/dev/null`.
-//! - Directory: `/`, before anything else. The umask is sudo's.
+//! - Descriptors above 2, limits, signals, umask and directory: [`helper::sanitise`]. What std opens itself is
+//!   close-on-exec, and children read `/dev/null`.
+//! - Signals: none interrupts it between two steps of one verb. A systemctl that waits can be interrupted.
 //! - No thread is ever started.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
 
 mod ask;
 mod request;
@@ -20,14 +21,17 @@ use std::process::ExitCode;
 use request::Request;
 
 fn main() -> ExitCode {
-    if let Err(error) = std::env::set_current_dir("/") {
-        eprintln!("error: can't change to the directory /: {error}");
+    if let Err(error) = helper::sanitise() {
+        helper::say(&format!("error: can't change to the directory /: {error}"));
         return ExitCode::FAILURE;
     }
     match Request::parse(std::env::args_os().skip(1)) {
-        Ok(request) => ask::run(&request).unwrap_or_else(systemctl::Failure::report),
+        Ok(request) => {
+            helper::block_signals();
+            ask::run(&request).unwrap_or_else(systemctl::Failure::report)
+        }
         Err(error) => {
-            eprintln!("error: {error}");
+            helper::say(&format!("error: {error}"));
             ExitCode::from(request::EXIT_USAGE)
         }
     }

@@ -8,6 +8,9 @@ use names::{InstanceName, NameError};
 /// The exit code of a call that has not the form of the usage line.
 pub(crate) const EXIT_USAGE: u8 = 2;
 
+/// More instances than a host has. Each name is a unit that PID 1 loads, and each one enabled a link in `/etc`.
+pub(crate) const MAX_INSTANCES: usize = 1000;
+
 /// The three things that can be asked. A closed set: there is no verb for a path, a property or an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verb {
@@ -27,6 +30,7 @@ pub(crate) struct Request {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum UsageError {
     Usage,
+    TooMany,
     Name(NameError),
 }
 
@@ -42,6 +46,7 @@ impl Request {
         let names: Result<Vec<_>, _> = args.map(|name| InstanceName::try_from(name.as_os_str())).collect();
         match names.map_err(UsageError::Name)? {
             names if names.is_empty() => Err(UsageError::Usage),
+            names if names.len() > MAX_INSTANCES => Err(UsageError::TooMany),
             names => Ok(Self { verb, names }),
         }
     }
@@ -51,6 +56,7 @@ impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usage => f.write_str("usage: left4me-systemctl enable|disable|show NAME..."),
+            Self::TooMany => write!(f, "more than {MAX_INSTANCES} names"),
             Self::Name(error) => error.fmt(f),
         }
     }
@@ -79,6 +85,14 @@ mod tests {
         {
             assert_eq!(parse(args), Err(UsageError::Usage), "{args:?}");
         }
+    }
+
+    #[test]
+    fn at_most_a_thousand_names() {
+        let names: Vec<String> = (0..=MAX_INSTANCES).map(|number| format!("n{number}")).collect();
+        let args: Vec<&str> = ["show"].into_iter().chain(names.iter().map(String::as_str)).collect();
+        assert_eq!(parse(&args), Err(UsageError::TooMany));
+        assert!(parse(&args[..=MAX_INSTANCES]).is_ok());
     }
 
     #[test]

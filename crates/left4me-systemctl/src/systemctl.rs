@@ -31,7 +31,7 @@ impl Failure {
     /// Prints what was not printed yet; the exit code is the child's.
     pub(crate) fn report(self) -> ExitCode {
         if let Some(message) = self.message {
-            eprintln!("error: {message}");
+            helper::say(&format!("error: {message}"));
         }
         ExitCode::from(self.code)
     }

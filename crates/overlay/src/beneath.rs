@@ -8,7 +8,8 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use rustix::fs::{
     AtFlags, CWD, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, StatxFlags, Uid, fstat, mkdirat, openat2,
@@ -56,6 +57,27 @@ impl Dir {
         let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         let fd = openat2(CWD, path, DIRECTORY, Mode::empty(), resolve).context(|| format!("can't open {label}"))?;
         Ok(Self { fd, label })
+    }
+
+    /// Opens a directory by an absolute path of any length, in pieces that the kernel takes, following no link. The path
+    /// is one that the kernel has printed; directories move meanwhile, and then it is an error or another directory.
+    pub(crate) fn open_printed(path: &Path) -> Result<Self> {
+        /// Half of `PATH_MAX`, so that the longest name fits as well.
+        const PIECE: usize = 2048;
+        let mut dir = Self::open_root(Path::new("/"))?;
+        let mut piece = PathBuf::new();
+        for component in path.components().skip(1) {
+            piece.push(component);
+            if piece.as_os_str().len() > PIECE {
+                dir = dir.open_place(&piece)?;
+                piece.clear();
+            }
+        }
+        if !piece.as_os_str().is_empty() {
+            dir = dir.open_place(&piece)?;
+        }
+        dir.label = path.display().to_string();
+        Ok(dir)
     }
 
     /// How messages call the directory: its path when it was opened.
@@ -286,16 +308,21 @@ impl Dir {
 
     /// Removes all that is in the directory, and leaves itself.
     pub fn remove_contents(&self) -> Result<()> {
-        remove::remove_contents(self)
+        remove::remove_contents(self, None)
+    }
+
+    /// The same, for somebody who may be filling it meanwhile: gives up at `deadline`.
+    pub fn remove_contents_until(&self, deadline: Instant) -> Result<()> {
+        remove::remove_contents(self, Some(deadline))
     }
 
     /// Removes the empty directory `name`.
-    pub(crate) fn remove_empty_dir(&self, name: impl AsRef<OsStr>) -> rustix::io::Result<()> {
+    pub fn remove_empty_dir(&self, name: impl AsRef<OsStr>) -> rustix::io::Result<()> {
         unlinkat(&self.fd, name.as_ref(), AtFlags::REMOVEDIR)
     }
 
     /// Removes the file, link, FIFO, socket or device `name`.
-    pub(crate) fn remove_file(&self, name: impl AsRef<OsStr>) -> rustix::io::Result<()> {
+    pub fn remove_file(&self, name: impl AsRef<OsStr>) -> rustix::io::Result<()> {
         unlinkat(&self.fd, name.as_ref(), AtFlags::empty())
     }
 

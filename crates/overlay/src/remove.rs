@@ -5,6 +5,7 @@
 //! removal leaves a tree that the next one removes.
 
 use std::ffi::{OsStr, OsString};
+use std::time::Instant;
 
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags, chmodat, fstat, openat2, renameat_with, statat,
@@ -24,16 +25,24 @@ pub(crate) fn remove(parent: &Dir, name: &OsStr) -> Result<bool> {
         Err(errno) => return Err(Error::kernel(what(), errno)),
     }
     let tree = open_writable(parent, name)?;
-    remove_contents(&tree)?;
+    remove_contents(&tree, None)?;
     parent.remove_empty_dir(name).context(what)?;
     Ok(true)
 }
 
-/// Empties `root`. What is left after as many rounds as there were entries is being written to at the same time.
-pub(crate) fn remove_contents(root: &Dir) -> Result<()> {
+/// Empties `root`. Whoever may write to a directory in it can add one level below after the other as fast as they are
+/// removed, and so keep this busy for ever: who does not remove for himself gives a deadline.
+pub(crate) fn remove_contents(root: &Dir, deadline: Option<Instant>) -> Result<()> {
+    let in_time = || match deadline {
+        Some(deadline) if Instant::now() >= deadline => {
+            Err(Error::new(format!("can't empty {} in time: it is huge, or being filled", root.label())))
+        }
+        _ => Ok(()),
+    };
     let mut next = 0_u64;
     let mut queue = root.entries()?;
     while let Some(name) = queue.pop() {
+        in_time()?;
         match remove_simple(root, &name) {
             Ok(()) | Err(Errno::NOENT) => continue,
             Err(Errno::NOTEMPTY | Errno::EXIST | Errno::ACCESS) => {}
@@ -41,6 +50,7 @@ pub(crate) fn remove_contents(root: &Dir) -> Result<()> {
         }
         let dir = open_writable(root, &name)?;
         for entry in dir.entries()? {
+            in_time()?;
             match remove_simple(&dir, &entry) {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(Errno::NOTEMPTY | Errno::EXIST | Errno::ACCESS) => {
@@ -154,6 +164,34 @@ mod tests {
         drop(dir);
         assert!(scratch.dir().remove("tree").unwrap());
         assert_eq!(scratch.dir().entries().unwrap().len(), 0);
+    }
+
+    /// Somebody makes a directory in the one that is removed, again and again, as the game could in one that the kernel
+    /// has put into `work/work`.
+    #[test]
+    fn a_tree_that_grows_while_it_is_removed_does_not_keep_the_remover() {
+        let scratch = Scratch::new("grows");
+        let mut bottom = scratch.dir().create_dir("tree", 0o755).unwrap();
+        for _ in 0..5000 {
+            bottom = bottom.create_dir("d", 0o755).unwrap();
+        }
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        let relaxed = std::sync::atomic::Ordering::Relaxed;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(relaxed) {
+                    match bottom.create_dir("d", 0o755) {
+                        Ok(next) => bottom = next,
+                        Err(_) => break,
+                    }
+                }
+            });
+            let tree = scratch.dir().open_dir("tree").unwrap();
+            let limit = std::time::Duration::from_millis(300);
+            let error = tree.remove_contents_until(Instant::now() + limit).unwrap_err().to_string();
+            stop.store(true, relaxed);
+            assert!(error.contains("in time"), "{error}");
+        });
     }
 
     #[test]

@@ -18,8 +18,14 @@ use crate::error::{Error, Result};
 use crate::mountinfo::{self, Entry};
 
 /// Units that are being set up hold a copy of every mount for milliseconds (6 to 14 were seen). Longer than this it is
-/// somebody who stays.
-const BUSY_LIMIT: Duration = Duration::from_secs(5);
+/// somebody who stays. With the look for who that is, it is less than 5 s.
+const BUSY_LIMIT: Duration = Duration::from_secs(3);
+
+/// A user can have more descriptors than root has time for.
+const LOOK_LIMIT: Duration = Duration::from_secs(1);
+
+/// As many holders are named.
+const MAX_HOLDERS: usize = 10;
 
 /// Undoes every mount with `source`, the last made first; says how many there were.
 pub fn umount_all(source: &str) -> Result<usize> {
@@ -31,7 +37,7 @@ pub fn umount_all(source: &str) -> Result<usize> {
             Ok(true) => count += 1,
             // It went, or was moved, since mountinfo was read: look again.
             Ok(false) if Instant::now() < deadline => {}
-            Ok(false) => return Err(Error::new(format!("{source} keeps being moved: gave up after 5 s"))),
+            Ok(false) => return Err(Error::new(format!("{source} keeps being moved: gave up after 3 s"))),
             Err(error) if error.is_busy() && Instant::now() < deadline => {
                 // The one wait here that no event could replace: the kernel does not tell when a copy goes.
                 sleep(pause);
@@ -56,16 +62,18 @@ fn umount_one(entry: &Entry) -> Result<bool> {
     let (Some(parent), Some(name)) = (entry.mount_point.parent(), entry.mount_point.file_name()) else {
         return Err(Error::new(format!("{} can't be one of our mounts", entry.mount_point.display())));
     };
-    let parent = match Dir::open_root(parent) {
+    let parent = match Dir::open_printed(parent) {
         Ok(parent) => parent,
-        Err(error) if error.errno() == Some(Errno::NOENT) => return Ok(false),
+        // The path was the kernel's own, so something on it has gone or is another thing by now.
+        Err(error) if matches!(error.errno(), Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP)) => return Ok(false),
         Err(error) => return Err(error),
     };
     if mountinfo_id(&parent, name) != Ok(entry.id) {
         return Ok(false);
     }
-    // What the name leads to between the check and this call can only be another mount of ours or nothing (EINVAL):
-    // the service user can move directories but make no mount here. The next look at mountinfo sees the difference.
+    // What the name leads to between the check and this call can only be nothing (EINVAL), another mount of ours, or one of
+    // the admin's in a directory that the service user can move: it can make no mount here. The kernel has no call that
+    // unmounts by descriptor. The next look at mountinfo sees the difference.
     let path = Path::new(&parent.proc_path()).join(name);
     match unmount(&path, UnmountFlags::NOFOLLOW) {
         Ok(()) => Ok(true),
@@ -83,15 +91,20 @@ fn holders(entry: &Entry) -> String {
         fs::metadata(path).is_ok_and(|m| m.dev() == device)
             || fs::read_link(path).is_ok_and(|target| target.starts_with(&entry.mount_point))
     };
+    let deadline = Instant::now() + LOOK_LIMIT;
     let mut found = Vec::new();
     for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        if found.len() == MAX_HOLDERS || Instant::now() >= deadline {
+            found.push("perhaps more".to_owned());
+            break;
+        }
         let path = process.path();
         if !process.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit) {
             continue;
         }
         let fds = fs::read_dir(path.join("fd")).into_iter().flatten().flatten().map(|fd| fd.path());
         let mut links = ["cwd", "root", "exe"].map(|link| path.join(link)).into_iter().chain(fds);
-        if links.any(|link| holds(&link)) {
+        if links.any(|link| Instant::now() < deadline && holds(&link)) {
             let comm = fs::read_to_string(path.join("comm")).unwrap_or_default();
             found.push(format!("{} ({})", Path::new(OsStr::new(&process.file_name())).display(), comm.trim_end()));
         }
