@@ -1,5 +1,6 @@
 //! `cargo xtask`: left4me's development tasks.
 
+mod attack;
 mod bench;
 mod build;
 mod check;
@@ -7,6 +8,7 @@ mod crash;
 mod fuzz;
 mod install;
 mod machine;
+mod odd_calls;
 mod power;
 mod soak;
 mod storm;
@@ -36,6 +38,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
           kill every command at every system call, or let each call fail (root; hours; --points: at so many places)
   storm [--seconds N] [--processes P] [--instances I] [--embedded] [--seed S]
           P processes with random commands at I instances for N seconds (120, 16, 4; root)
+  attack [--swaps N] [--runs N] [--seed N] [--helper PATH]
+          the service user against root's mount helper, racing (root; defaults: 1000000 swaps, 20000 runs)
   install [--prefix DIR] [--root DIR] [--destdir DIR] [--bin-dir DIR]
           install from source (defaults: /usr/local, /var/lib/left4me)
   uninstall [the same]
@@ -75,6 +79,13 @@ fn run(command: &str, args: &[String]) -> Result<ExitCode> {
         "storm-inside" => storm::inside(args)?,
         "install" => install::install(args)?,
         "uninstall" => install::uninstall(args)?,
+        "attack" => return attack::run(args),
+        // Inside the attack's namespaces.
+        "attack-inside" => attack::inside(args)?,
+        "attack-swaps" => attack::swap_everything(args)?,
+        "attack-older" => attack::older_namespace(args)?,
+        // Inside a machine of the tests.
+        "odd-calls" => odd_calls::inside(args)?,
         // Inside a virtual machine of the tests.
         "vm-agent" => machine::agent()?,
         _ => {

@@ -5,6 +5,7 @@
 mod advisories;
 mod attack;
 mod hostile;
+mod helpers;
 mod life;
 mod limits;
 mod locks;
@@ -102,6 +103,9 @@ pub(crate) const TESTS: &[Test] = &[
     test("commands survive a kill or an error at a call of theirs", Container, false, |host| {
         crash::sample(host.machine)
     }),
+    test("no more than a thousand instances are enabled", Both, false, helpers::full_of_links),
+    test("helpers called in every odd way do it or do nothing", Both, false, helpers::odd_calls),
+    test("a racing service user leads root's mount helper nowhere", Both, true, helpers::racing_attacker),
     test("memory and tasks are limited", Vm, true, limits::memory_and_tasks),
     test("a power cut leaves nothing half", Vm, false, limits::power_cut),
     test("what a power cut left mounted is reset and deleted", Vm, false, limits::power_cut_inactive),
