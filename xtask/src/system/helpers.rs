@@ -7,18 +7,6 @@ use crate::machine::BIN_DIR;
 
 const HELPERS: &str = "/usr/local/libexec/left4me";
 
-/// With each helper through real sudo and real systemd; the table of ways is the crate odd-calls. Each sixth here, since
-/// every way starts and stops a server; `xtask odd-calls` in a machine takes all.
-pub(super) fn odd_calls(host: &mut Host) -> Result<()> {
-    host.make("odd", 27101, &[])?;
-    // What `enable` starts is what was staged.
-    host.l4_ok("start odd")?;
-    host.l4_ok("stop odd")?;
-    let said = host.ok(&format!("{BIN_DIR}/xtask odd-calls 6 2>&1"))?;
-    ensure!(said.contains("calls by root"), "{said}");
-    Ok(())
-}
-
 /// A name that is valid costs the service user nothing, but a link costs `/etc` an inode, and each boot a failed start.
 pub(super) fn full_of_links(host: &mut Host) -> Result<()> {
     host.make("a", 27101, &[])?;

@@ -104,7 +104,6 @@ pub(crate) const TESTS: &[Test] = &[
         crash::sample(host.machine)
     }),
     test("no more than a thousand instances are enabled", Both, false, helpers::full_of_links),
-    test("helpers called in every odd way do it or do nothing", Both, false, helpers::odd_calls),
     test("a racing service user leads root's mount helper nowhere", Both, true, helpers::racing_attacker),
     test("memory and tasks are limited", Vm, true, limits::memory_and_tasks),
     test("a power cut leaves nothing half", Vm, false, limits::power_cut),
