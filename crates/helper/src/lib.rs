@@ -8,7 +8,7 @@ mod libc;
 
 use std::io::{self, Write};
 
-use rustix::process::{Resource, Rlimit, setrlimit, umask};
+use rustix::process::{Resource, Rlimit, setpriority_process, setrlimit, umask};
 
 /// Clears what a process inherits. One thread only, at the start of `main`. Nothing here can fail in a way that leaves the
 /// process less safe, so nothing is reported but the directory.
@@ -18,6 +18,8 @@ pub fn sanitise() -> io::Result<()> {
     raise_limits();
     libc::close_from(3);
     libc::default_signals();
+    // A caller that made itself unimportant does not make root hold a lock for longer. To be refused it is no danger.
+    let _ = setpriority_process(None, 0);
     umask(rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH);
     std::env::set_current_dir("/")
 }
