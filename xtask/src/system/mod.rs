@@ -4,8 +4,8 @@
 
 mod advisories;
 mod attack;
-mod hostile;
 mod helpers;
+mod hostile;
 mod life;
 mod limits;
 mod locks;
