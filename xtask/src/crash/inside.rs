@@ -188,9 +188,7 @@ impl Bench {
         if let Attack::Error(_) = attack {
             ensure!(run.code == 0 || names_something(&run.stderr), "the error names nothing");
         }
-        // What happens to the unit's main process happens after the command's own end.
-        let done = run.code == 0 && !place.key.program.starts_with("left4me-launch");
-        if done {
+        if run.code == 0 && !becomes_the_game(&place.key.program) {
             self.world.check_done(self.scene).context("it said that it was done")?;
         }
         let again = self.scene.command;
@@ -204,6 +202,13 @@ impl Bench {
         ensure!(output.status.success(), "the second run failed: {}: {said}", output.status);
         self.world.check_done(self.scene).context("after the second run")
     }
+}
+
+/// What is a server already, as far as its supervisor can tell: killed, it is one that has crashed, and is started again.
+fn becomes_the_game(program: &str) -> bool {
+    ["left4me-launch", "l4d2ctl supervise-game", "l4d2ctl supervise-init (fork)"]
+        .iter()
+        .any(|start| program.starts_with(start))
 }
 
 /// Whether an error says what it is about: the instance, a path, or what can't be done to what.
