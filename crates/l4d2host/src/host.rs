@@ -11,7 +11,7 @@ use overlay::beneath::Dir;
 use crate::account::Account;
 use crate::embedded::Embedded;
 use crate::lock::{self, Held, Lock};
-use crate::supervisor::systemd::{self, Systemd};
+use crate::supervisor::systemd::{self, Systemd, is_there};
 use crate::{Error, ErrorKind, Result, Supervisor, SupervisorKind};
 
 /// How long a command waits for another, unless [`Host::wait_for_others`] says otherwise.
@@ -44,7 +44,7 @@ impl Host {
     /// The host that the environment names: `LEFT4ME_ROOT` and `LEFT4ME_SUPERVISOR`, each with a default. Reads at most
     /// the root file and looks for the unit; the root directory itself is looked at when it is needed.
     pub fn from_environment() -> Result<Self> {
-        let configured = configured_root();
+        let configured = configured_root()?;
         let root = match std::env::var_os("LEFT4ME_ROOT").filter(|root| !root.is_empty()) {
             Some(root) => PathBuf::from(root),
             None => configured.clone().unwrap_or_else(|| PathBuf::from(names::DEFAULT_ROOT)),
@@ -53,7 +53,7 @@ impl Host {
             let message = format!("LEFT4ME_ROOT {} is not an absolute path", root.display());
             return Err(Error::new(ErrorKind::Usage, message));
         }
-        let supervisor: Box<dyn Supervisor> = match (wanted_supervisor()?, systemd::installed_prefix()) {
+        let supervisor: Box<dyn Supervisor> = match (wanted_supervisor()?, systemd::installed_prefix()?) {
             (Some(SupervisorKind::Embedded), _) | (None, None) => Box::new(Embedded::new(root.clone(), None)),
             (_, Some(prefix)) => {
                 check_systemd_root(&root, configured.as_deref())?;
@@ -171,8 +171,8 @@ impl Host {
     pub(crate) fn check_not_held_by_other(&self, root: &Dir, name: &InstanceName) -> Result<()> {
         let other = match self.supervisor_kind() {
             SupervisorKind::Systemd => crate::embedded::is_held(root, name)?.then_some(SupervisorKind::Embedded),
-            SupervisorKind::Embedded => (configured_root().as_deref() == Some(&self.root)
-                && Path::new(names::RECORD_DIR).join(name.as_str()).exists())
+            SupervisorKind::Embedded => (configured_root()?.as_deref() == Some(&self.root)
+                && is_there(&Path::new(names::RECORD_DIR).join(name.as_str()))?)
             .then_some(SupervisorKind::Systemd),
         };
         match other {
@@ -187,9 +187,13 @@ impl Host {
 }
 
 /// What the installer wrote into the root file; none where nothing is installed.
-pub(crate) fn configured_root() -> Option<PathBuf> {
-    let text = std::fs::read_to_string(names::ROOT_FILE).ok()?;
-    Some(PathBuf::from(text.strip_suffix('\n')?))
+pub(crate) fn configured_root() -> Result<Option<PathBuf>> {
+    match std::fs::read_to_string(names::ROOT_FILE) {
+        Ok(text) => Ok(text.strip_suffix('\n').map(PathBuf::from)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        // Another root directory than the installed one would be taken.
+        Err(error) => Err(Error::io(format!("can't read {}", names::ROOT_FILE), error)),
+    }
 }
 
 fn wanted_supervisor() -> Result<Option<SupervisorKind>> {

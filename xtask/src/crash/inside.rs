@@ -215,6 +215,7 @@ fn becomes_the_game(program: &str) -> bool {
 fn names_something(stderr: &str) -> bool {
     let is_error = |line: &&str| line.starts_with("error: ") || line.starts_with("left4me-overlay: ");
     let has_object = |line: &str| line.split_once("can't ").is_some_and(|(_, rest)| rest.split(' ').count() > 1);
-    let names = |line: &str| line.contains('/') || line.contains("instance a") || has_object(line);
+    let has_name = |line: &str| line.contains("instance a") || line.ends_with(": a") || line.contains("left4me's");
+    let names = |line: &str| line.contains('/') || has_name(line) || has_object(line);
     stderr.lines().filter(is_error).any(names)
 }

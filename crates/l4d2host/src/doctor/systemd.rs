@@ -2,16 +2,24 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{Finding, lack};
+use super::{Finding, Lack, lack};
 use crate::supervisor::systemd;
 
 const INSTALL: &str = "sudo cargo xtask install";
 const NOT_INSTALLED: &str = "systemd does not run here, or left4me is not installed";
 
+fn prefix() -> std::result::Result<PathBuf, Lack> {
+    match systemd::installed_prefix() {
+        Ok(Some(prefix)) => Ok(prefix),
+        Ok(None) => Err(Lack { found: NOT_INSTALLED.to_owned(), fix: INSTALL.to_owned() }),
+        Err(error) => Err(Lack { found: error.to_string(), fix: INSTALL.to_owned() }),
+    }
+}
+
 pub(super) fn unit() -> Finding {
-    let Some(prefix) = systemd::installed_prefix() else { return lack(NOT_INSTALLED, INSTALL) };
+    let prefix = prefix()?;
     let path = prefix.join(systemd::UNIT);
     match (check_roots_alone(&path), fs::read_to_string(&path)) {
         (Err(why), _) => lack(why, INSTALL),
@@ -32,7 +40,7 @@ fn runs_helpers_of(unit: &str, prefix: &Path) -> bool {
 
 /// The helpers must be root's alone: whoever can write one is root.
 pub(super) fn helpers() -> Finding {
-    let Some(prefix) = systemd::installed_prefix() else { return lack(NOT_INSTALLED, INSTALL) };
+    let prefix = prefix()?;
     let dir = prefix.join("libexec/left4me");
     let names = ["left4me-overlay", "left4me-systemctl", "left4me-journalctl", "left4me-launch"];
     let files = names.iter().map(|name| dir.join(name));
@@ -59,7 +67,7 @@ fn check_roots_alone(path: &Path) -> std::result::Result<(), String> {
 }
 
 pub(super) fn sudo_rules() -> Finding {
-    let Some(prefix) = systemd::installed_prefix() else { return lack(NOT_INSTALLED, INSTALL) };
+    let prefix = prefix()?;
     for (helper, args) in [
         ("left4me-systemctl", &["show", "doctor"][..]),
         ("left4me-journalctl", &["doctor", "--lines", "1", "--no-follow"]),

@@ -10,6 +10,7 @@ mod parse;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind as Io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -30,14 +31,29 @@ const WANTS: &str = "/etc/systemd/system/multi-user.target.wants";
 const CAUSE_LINES: u32 = 10;
 
 /// Where left4me's unit and helpers are installed, if they are and systemd runs this machine.
-pub(crate) fn installed_prefix() -> Option<PathBuf> {
-    if !Path::new("/run/systemd/system").is_dir() {
-        return None;
+///
+/// Not knowing is an error: an answer of "no" would have the embedded supervisor run what systemd is to run.
+pub(crate) fn installed_prefix() -> Result<Option<PathBuf>> {
+    if !is_there(Path::new("/run/systemd/system"))? {
+        return Ok(None);
     }
     // PREFIX/bin/l4d2ctl: an installed command uses what was installed with it.
     let own = fs::read_link("/proc/self/exe").ok().and_then(|exe| Some(exe.parent()?.parent()?.to_owned()));
     let candidates = own.into_iter().chain(["/usr/local", "/usr"].map(PathBuf::from));
-    candidates.into_iter().find(|prefix| prefix.join(UNIT).is_file())
+    for prefix in candidates {
+        if is_there(&prefix.join(UNIT))? {
+            return Ok(Some(prefix));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether there is anything at `path`, as far as this user can get there.
+pub(crate) fn is_there(path: &Path) -> Result<bool> {
+    match path.try_exists() {
+        Err(error) if matches!(error.kind(), Io::PermissionDenied | Io::NotADirectory) => Ok(false),
+        found => found.map_err(|e| Error::io(format!("can't look at {}", path.display()), e)),
+    }
 }
 
 /// systemd and the helpers below one prefix.
