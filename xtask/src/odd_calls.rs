@@ -126,7 +126,8 @@ fn arguments() -> Result<usize> {
         let said = String::from_utf8_lossy(&output.stderr);
         let visible = !said.chars().any(|c| c.is_control() && c != '\n') && said.len() < 2000;
         let right = output.status.code() == Some(expected) && output.stdout.is_empty() && visible;
-        ensure!(right, "{program} {args:?}: {}: {said}", output.status);
+        let begin: String = format!("{args:?}").chars().take(300).collect();
+        ensure!(right, "{program} {begin}: {}: {}", output.status, said.chars().take(300).collect::<String>());
         Ok(())
     };
     let os = OsStr::new;

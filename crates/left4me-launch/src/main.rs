@@ -86,8 +86,10 @@ fn root_directory(path: &Path) -> Result<PathBuf> {
 /// is to see it. This line in the journal says why. The stop itself has succeeded, and nothing restarts.
 fn stop_game(pid: &str) -> Result<()> {
     let number: Option<i32> = pid.parse().ok().filter(|&number| number > 1);
-    let pid =
-        number.and_then(Pid::from_raw).ok_or_else(|| Error::new(format!("{pid:?} is not the number of a process")))?;
+    let pid = number.and_then(Pid::from_raw).ok_or_else(|| {
+        let begin: String = pid.chars().take(80).collect();
+        Error::new(format!("{begin:?} is not the number of a process"))
+    })?;
     if stop(pid, GRACE)? == Stopped::StillRuns {
         helper::say(&format!("the game has not ended {} s after SIGINT: it is killed now", GRACE.as_secs()));
     }

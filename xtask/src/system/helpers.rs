@@ -22,6 +22,14 @@ pub(super) fn full_of_links(host: &mut Host) -> Result<()> {
     host.expect_state("a", "running")
 }
 
+/// One in eight of the ways; `xtask odd-calls` in the machine tries them all.
+pub(super) fn odd_calls(host: &mut Host) -> Result<()> {
+    host.make("odd", 27101, &[])?;
+    host.l4_ok("start odd")?;
+    host.l4_ok("stop odd")?;
+    host.ok(&format!("{BIN_DIR}/xtask odd-calls 8 2>&1")).map(drop)
+}
+
 /// The installed helper; in the virtual machine on the kernel that takes layers as `/proc/self/fd/N`.
 pub(super) fn racing_attacker(host: &mut Host) -> Result<()> {
     let attack =

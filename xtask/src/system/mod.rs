@@ -103,6 +103,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("commands survive a kill or an error at a call of theirs", Container, false, |host| {
         crash::sample(host.machine)
     }),
+    test("helpers called in odd ways do what they say or nothing", Container, false, helpers::odd_calls),
     test("no more than a thousand instances are enabled", Both, false, helpers::full_of_links),
     test("a racing service user leads root's mount helper nowhere", Both, true, helpers::racing_attacker),
     test("memory and tasks are limited", Vm, true, limits::memory_and_tasks),
