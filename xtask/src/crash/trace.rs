@@ -181,6 +181,12 @@ struct Tracee {
     failing: Option<Errno>,
 }
 
+impl Tracee {
+    fn new(key: Key, counts: bool) -> Self {
+        Self { key, counts, seen: BTreeMap::new(), failing: None }
+    }
+}
+
 struct Tracer<'a> {
     plan: &'a Plan<'a>,
     at: Option<(&'a Place, Act)>,
@@ -212,13 +218,12 @@ impl<'a> Tracer<'a> {
             other => bail!("the stub did not stop: {other:?}"),
         }
         ptrace::seize(self.root, options).context("can't trace")?;
-        self.tracees
-            .insert(self.root, Tracee { key: key("stub"), counts: false, seen: BTreeMap::new(), failing: None });
+        self.tracees.insert(self.root, Tracee::new(key("stub"), false));
         for &other in self.plan.others {
             ptrace::seize(other, options).with_context(|| format!("can't trace process {other}"))?;
             let key = key(&program(other).unwrap_or_default());
             let counts = self.counts(&key);
-            self.tracees.insert(other, Tracee { counts, key, seen: BTreeMap::new(), failing: None });
+            self.tracees.insert(other, Tracee::new(key, counts));
             if counts {
                 // Its calls are seen only after a stop.
                 ptrace::interrupt(other)?;
@@ -302,7 +307,7 @@ impl<'a> Tracer<'a> {
         };
         let key = self.next_run(program);
         let counts = self.counts(&key);
-        self.tracees.insert(child, Tracee { key, counts, seen: BTreeMap::new(), failing: None });
+        self.tracees.insert(child, Tracee::new(key, counts));
         if self.early.remove(&child) {
             self.go_on(child, None)?;
         }
@@ -313,7 +318,7 @@ impl<'a> Tracer<'a> {
         let Some(program) = program(pid) else { return };
         let key = self.next_run(program);
         let counts = self.counts(&key);
-        self.tracees.insert(pid, Tracee { key, counts, seen: BTreeMap::new(), failing: None });
+        self.tracees.insert(pid, Tracee::new(key, counts));
     }
 
     fn next_run(&mut self, program: String) -> Key {
@@ -395,42 +400,56 @@ impl<'a> Tracer<'a> {
         to_next_stop(if stops { ptrace::syscall(pid, signal) } else { ptrace::cont(pid, signal) })
     }
 
-    /// Lets everybody go who still runs.
+    /// Lets everybody go who still runs. Whoever's turn comes first: waiting for one by itself could last for ever, as PID 1
+    /// of a namespace ends only when those in it are reaped, which is ours to do as long as we trace them.
     fn let_go(&mut self) -> Result<()> {
-        let left: Vec<Pid> = self.tracees.keys().copied().collect();
-        for pid in left {
+        for &pid in self.tracees.keys() {
             match ptrace::interrupt(pid) {
-                Ok(()) | Err(Errno::EIO) => {}
-                Err(Errno::ESRCH) => continue,
+                Ok(()) | Err(Errno::EIO | Errno::ESRCH) => {}
                 Err(errno) => return Err(errno).with_context(|| format!("can't stop {pid} to let it go")),
             }
-            self.let_one_go(pid)?;
+        }
+        // Of these nobody is told any more, or their parents will tell of them later.
+        let mut freed = std::mem::take(&mut self.early);
+        for &pid in &freed {
+            to_next_stop(ptrace::detach(pid, None))?;
+        }
+        while !self.tracees.is_empty() {
+            match waitpid(None, Some(WaitPidFlag::__WALL)) {
+                Ok(status) => self.let_one_go(status, &mut freed)?,
+                Err(Errno::EINTR) => {}
+                Err(Errno::ECHILD) => return Ok(()),
+                Err(errno) => return Err(errno).context("can't wait for who is to be let go"),
+            }
         }
         Ok(())
     }
 
-    fn let_one_go(&mut self, pid: Pid) -> Result<()> {
-        loop {
-            let signal = match waitpid(pid, Some(WaitPidFlag::__WALL)) {
-                Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) | Err(Errno::ECHILD) => return Ok(()),
-                Ok(WaitStatus::Stopped(_, signal)) => Some(signal),
-                Ok(WaitStatus::PtraceEvent(
-                    _,
-                    _,
-                    libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE,
-                )) => {
-                    // Its child is traced, too, and stopped.
-                    let child = Pid::from_raw(i32::try_from(ptrace::getevent(pid).unwrap_or(0))?);
-                    self.early.remove(&child);
-                    self.let_one_go(child)?;
-                    None
-                }
-                Ok(_) => None,
-                Err(Errno::EINTR) => continue,
-                Err(errno) => return Err(errno).with_context(|| format!("can't wait for {pid} to let it go")),
-            };
-            return to_next_stop(ptrace::detach(pid, signal));
+    fn let_one_go(&mut self, status: WaitStatus, freed: &mut BTreeSet<Pid>) -> Result<()> {
+        let (pid, signal) = match status {
+            WaitStatus::Stopped(pid, signal) => (pid, Some(signal)),
+            WaitStatus::PtraceSyscall(pid) | WaitStatus::PtraceEvent(pid, ..) => (pid, None),
+            WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..) => {
+                self.tracees.remove(&pid);
+                return Ok(());
+            }
+            WaitStatus::Continued(_) | WaitStatus::StillAlive => return Ok(()),
+        };
+        if let WaitStatus::PtraceEvent(
+            _,
+            _,
+            libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE,
+        ) = status
+        {
+            // Its child is traced, too, and stops, if it has not yet.
+            let child = Pid::from_raw(i32::try_from(ptrace::getevent(pid).unwrap_or(0))?);
+            if !freed.contains(&child) {
+                self.tracees.insert(child, Tracee::new(key("?"), false));
+            }
         }
+        self.tracees.remove(&pid);
+        freed.insert(pid);
+        to_next_stop(ptrace::detach(pid, signal))
     }
 }
 
