@@ -204,9 +204,10 @@ impl Bench {
     }
 }
 
-/// What is a server already, as far as its supervisor can tell: killed, it is one that has crashed, and is started again.
+/// What is a server already, or its supervisor: killed, it is a server that was lost a moment after its start, and the status
+/// says so.
 fn becomes_the_game(program: &str) -> bool {
-    ["left4me-launch", "l4d2ctl supervise-game", "l4d2ctl supervise-init (fork)"]
+    ["left4me-launch", "l4d2ctl supervise-game", "l4d2ctl supervise-init"]
         .iter()
         .any(|start| program.starts_with(start))
 }

@@ -172,3 +172,20 @@ fn what_has_no_files_and_does_nothing_is_no_instance() {
     sandbox.ok(&["delete", "ghost"]);
     assert!(!sandbox.root().join("runtime/ghost").exists());
 }
+
+/// The supervisor tells whoever started it that the server runs; one that was killed meanwhile does not hear it.
+#[test]
+fn a_server_whose_start_was_killed_goes_on() {
+    let sandbox = Sandbox::with_game();
+    sandbox.make("a", &format!("port: {}\n", port()));
+    sandbox.ok(&["start", "a"]);
+    sandbox.ok(&["stop", "a"]);
+    let (reader, nobody_reads) = std::io::pipe().unwrap();
+    drop(reader);
+    let root = sandbox.root();
+    let mut supervise = sandbox.command(&["supervise", root.to_str().unwrap(), "a"]);
+    assert!(supervise.stdout(nobody_reads).status().unwrap().success());
+    let runs = |sandbox: &Sandbox| sandbox.ok(&["logs", "a", "--no-follow"]).matches("Connection to Steam").count() == 2;
+    sandbox.wait("the second run says that it is up", runs);
+    assert_eq!(sandbox.state("a"), "running");
+}

@@ -360,7 +360,11 @@ fn reap(game: Pid) -> Result<Option<WaitStatus>> {
 /// Says that the game runs, and lets go of whoever started it.
 fn listen_no_more() -> Result<()> {
     let failed = |e| Error::io("can't let go of standard output", e);
-    std::io::stdout().write_all(STARTED.as_bytes()).and_then(|()| std::io::stdout().flush()).map_err(failed)?;
+    match std::io::stdout().write_all(STARTED.as_bytes()).and_then(|()| std::io::stdout().flush()) {
+        // Whoever started it was killed meanwhile. The next one who looks sees a server that runs, and so it stays.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+        told => told.map_err(failed)?,
+    }
     let null = std::fs::OpenOptions::new().write(true).open("/dev/null").map_err(failed)?;
     dup2_stdout(&null).and_then(|()| dup2_stderr(&null)).map_err(|errno| failed(errno.into()))
 }
