@@ -220,7 +220,12 @@ impl<'a> Tracer<'a> {
         ptrace::seize(self.root, options).context("can't trace")?;
         self.tracees.insert(self.root, Tracee::new(key("stub"), false));
         for &other in self.plan.others {
-            ptrace::seize(other, options).with_context(|| format!("can't trace process {other}"))?;
+            match ptrace::seize(other, options) {
+                Ok(()) => {}
+                // It has ended since it was listed.
+                Err(Errno::ESRCH) => continue,
+                Err(errno) => return Err(errno).with_context(|| format!("can't trace process {other}")),
+            }
             let key = key(&program(other).unwrap_or_default());
             let counts = self.counts(&key);
             self.tracees.insert(other, Tracee::new(key, counts));

@@ -185,7 +185,8 @@ fn a_server_whose_start_was_killed_goes_on() {
     let root = sandbox.root();
     let mut supervise = sandbox.command(&["supervise", root.to_str().unwrap(), "a"]);
     assert!(supervise.stdout(nobody_reads).status().unwrap().success());
-    let runs = |sandbox: &Sandbox| sandbox.ok(&["logs", "a", "--no-follow"]).matches("Connection to Steam").count() == 2;
+    let runs =
+        |sandbox: &Sandbox| sandbox.ok(&["logs", "a", "--no-follow"]).matches("Connection to Steam").count() == 2;
     sandbox.wait("the second run says that it is up", runs);
     assert_eq!(sandbox.state("a"), "running");
 }
