@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::build::{cargo, programs_for_install, project, succeed};
-use crate::machine::{BIN_DIR, Container, Machine, install_left4me, install_tools};
+use crate::machine::{BIN_DIR, Container, Machine, install_left4me, make_ready};
 
 const ROOT: &str = "/var/lib/left4me";
 
@@ -18,9 +17,7 @@ const BARE: &str =
     "[Service]\nType=exec\nUser=left4me\nExecStart=/usr/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n";
 
 pub(crate) fn run() -> Result<()> {
-    install_tools(false)?;
-    programs_for_install(&project().join("target/install"))?;
-    succeed(&mut cargo(&["build", "--quiet", "--release", "--package", "srcds-sim"]))?;
+    make_ready(false)?;
     let mut machine = Container::boot()?;
     install_left4me(&mut machine)?;
     print!("{}", machine.ok(&format!("{BIN_DIR}/xtask bench-inside"))?);

@@ -14,8 +14,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::build::{cargo, programs_for_install, project, succeed};
-use crate::machine::{BIN_DIR, Container, Machine, install_left4me, install_tools};
+use crate::machine::{BIN_DIR, Container, Machine, install_left4me, make_ready};
 
 use errors::ERRORS;
 use inside::Attack;
@@ -85,9 +84,7 @@ struct Count {
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let options = Options::parse(args)?;
-    install_tools(false)?;
-    programs_for_install(&project().join("target/install"))?;
-    succeed(&mut cargo(&["build", "--quiet", "--release", "--package", "srcds-sim"]))?;
+    make_ready(false)?;
     let mut machine = Container::boot()?;
     machine.ok(IN_MEMORY)?;
     install_left4me(&mut machine)?;

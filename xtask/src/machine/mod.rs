@@ -11,12 +11,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 
-use crate::build::{copy, programs_for_install, project, succeed, target_dir};
+use crate::build::{cargo, copy, is_root, programs_for_install, project, succeed, target_dir};
 
 pub(crate) use container::{Container, read_disk};
-pub(crate) use leftovers::{leftovers, remove_leftovers};
+pub(crate) use leftovers::leftovers;
+use leftovers::remove_leftovers;
 pub(crate) use moment::Moment;
-pub(crate) use rootfs::{install_compiler, install_cxx_compiler, install_tools};
+use rootfs::install_tools;
+pub(crate) use rootfs::{install_compiler, install_cxx_compiler};
 pub(crate) use vm::{Vm, agent};
 
 /// Where the programs to install lie in a machine.
@@ -72,6 +74,17 @@ pub(crate) trait Machine {
             std::thread::sleep(Duration::from_millis(100));
         }
     }
+}
+
+/// Sees to everything that a machine needs: its tools on this one, and the programs that are to be tested.
+pub(crate) fn make_ready(virtual_machine: bool) -> Result<()> {
+    ensure!(is_root(), "a booted Debian 13 needs root: `sudo cargo xtask …`");
+    install_tools(virtual_machine)?;
+    programs_for_install(&project().join("target/install"))?;
+    succeed(&mut cargo(&["build", "--quiet", "--release", "--package", "srcds-sim"]))?;
+    // Of runs that were killed.
+    remove_leftovers();
+    Ok(())
 }
 
 /// A root file system with what is to be tested, ready to boot: a copy of the cached one, in a directory of its own.

@@ -18,8 +18,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::build::{cargo, is_root, programs_for_install, project, succeed};
-use crate::machine::{Container, Machine, install_tools, read_disk, remove_leftovers};
+use crate::machine::{Container, Machine, make_ready, read_disk};
 use cases::{Case, FRESH_SPEC, Moments, cases, initialize};
 use disk::{Disk, Look, look};
 
@@ -40,11 +39,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             arg => filter = arg,
         }
     }
-    ensure!(is_root(), "power cuts need root: `sudo cargo xtask power`");
-    install_tools(true)?;
-    programs_for_install(&project().join("target/install"))?;
-    succeed(&mut cargo(&["build", "--quiet", "--release", "--package", "srcds-sim"]))?;
-    remove_leftovers();
+    make_ready(true)?;
     cut_all(points, filter)
 }
 

@@ -16,8 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::build::{cargo, is_root, programs_for_install, project, succeed};
-use crate::machine::{Container, Machine, install_left4me, install_tools, remove_leftovers};
+use crate::machine::{Container, Machine, install_left4me, make_ready};
 use measure::{Measure, STEADY, is_at_rest, leaks, measure};
 use series::{Instance, Random, prelude, script, spec};
 
@@ -60,11 +59,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         options.cycles >= 8 && (1..=1000).contains(&options.instances),
         "at least 8 cycles, and 1 to 1000 instances"
     );
-    ensure!(is_root(), "a soak needs root, for a container: `sudo cargo xtask soak`");
-    install_tools(false)?;
-    programs_for_install(&project().join("target/install"))?;
-    succeed(&mut cargo(&["build", "--quiet", "--release", "--package", "srcds-sim"]))?;
-    remove_leftovers();
+    make_ready(false)?;
     let mut machine = Container::boot()?;
     install_left4me(&mut machine)?;
     soak(&mut machine, options, true)

@@ -12,8 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::build::{cargo, programs_for_install, project, succeed};
-use crate::machine::{BIN_DIR, Container, Machine, install_left4me, install_tools};
+use crate::machine::{BIN_DIR, Container, Machine, install_left4me, make_ready};
 use commands::{Outcome, Script, VERBS};
 
 pub(crate) const ROOT: &str = "/var/lib/left4me";
@@ -73,9 +72,7 @@ impl Options {
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let options = Options::parse(args)?;
-    install_tools(false)?;
-    programs_for_install(&project().join("target/install"))?;
-    succeed(&mut cargo(&["build", "--quiet", "--release", "--package", "srcds-sim"]))?;
+    make_ready(false)?;
     let mut machine = Container::boot()?;
     install_left4me(&mut machine)?;
     let answer = machine.run(&options.inside())?;

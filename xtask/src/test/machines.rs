@@ -3,8 +3,7 @@
 use anyhow::Result;
 
 use super::{Options, Stage};
-use crate::build::{cargo, programs_for_install, project, succeed};
-use crate::machine::{Container, Machine, Vm, install_left4me, install_tools, leftovers, remove_leftovers};
+use crate::machine::{Container, Machine, Vm, install_left4me, leftovers, make_ready};
 use crate::summary::Summary;
 use crate::system::{self, Place, TESTS, Test};
 
@@ -44,11 +43,7 @@ pub(super) fn stages(options: &Options, summary: &mut Summary) -> Result<()> {
     if in_container.is_empty() && in_vm.is_empty() && !power {
         return Ok(());
     }
-    install_tools(power || !in_vm.is_empty())?;
-    programs_for_install(&project().join("target/install"))?;
-    succeed(&mut cargo(&["build", "--quiet", "--release", "--package", "srcds-sim"]))?;
-    // Of runs that were killed.
-    remove_leftovers();
+    make_ready(power || !in_vm.is_empty())?;
     stage(summary, "in a container", &in_container, || Ok(Box::new(Container::boot()?)));
     stage(summary, "in a virtual machine with Debian's kernel", &in_vm, || Ok(Box::new(Vm::boot()?)));
     if power {
