@@ -59,8 +59,11 @@ impl Detached {
         let mount = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, flags)
             .context(|| format!("can't make the mount {}", stack.source))?;
         check_writable(stack, &mount)?;
-        let id = mount_id(&mount, c"").map_err(|_| {
-            Error::new("this kernel has no unique mount ids: Linux 6.8 or newer is needed (Debian 13 has 6.12)")
+        let id = mount_id(&mount, c"").map_err(|errno| match errno {
+            Errno::OPNOTSUPP | Errno::INVAL => {
+                Error::new("this kernel has no unique mount ids: Linux 6.8 or newer is needed (Debian 13 has 6.12)")
+            }
+            errno => Error::kernel(format!("can't read the mount id of {}", stack.source), errno),
         })?;
         Ok(Self { mount, id })
     }

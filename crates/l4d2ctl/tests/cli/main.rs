@@ -9,6 +9,7 @@ mod json;
 mod life;
 mod locks;
 mod printed;
+mod races;
 mod shapes;
 mod specs;
 mod steam;
