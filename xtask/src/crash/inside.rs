@@ -207,9 +207,7 @@ impl Bench {
 /// What is a server already, or its supervisor: killed, it is a server that was lost a moment after its start, and the status
 /// says so.
 fn becomes_the_game(program: &str) -> bool {
-    ["left4me-launch", "l4d2ctl supervise-game", "l4d2ctl supervise-init"]
-        .iter()
-        .any(|start| program.starts_with(start))
+    ["left4me-launch", "l4d2ctl supervise"].iter().any(|start| program.starts_with(start))
 }
 
 /// Whether an error says what it is about: the instance, a path, or what can't be done to what.
