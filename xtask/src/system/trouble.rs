@@ -31,14 +31,15 @@ pub(super) fn crash_loop(host: &mut Host) -> Result<()> {
 }
 
 pub(super) fn failed_is_forgotten(host: &mut Host) -> Result<()> {
+    // Names that no boot has enabled: what a target has wanted since then stays loaded until the manager is reloaded.
     // One failed by itself, the other by the stop that had to kill it.
-    host.make("a", 27101, &["sim_exit_after 0"])?;
-    host.make("b", 27102, &["sim_ignore_signals 1"])?;
-    host.l4_ok("start a")?;
-    host.l4_ok("start b")?;
-    host.wait_for_line("b", "Server is hibernating")?;
-    host.machine.wait_until("systemctl is-failed -q left4me-server@a", MINUTE * 2)?;
-    for name in ["a", "b"] {
+    host.make("failing", 27101, &["sim_exit_after 0"])?;
+    host.make("stubborn", 27102, &["sim_ignore_signals 1"])?;
+    host.l4_ok("start failing")?;
+    host.l4_ok("start stubborn")?;
+    host.wait_for_line("stubborn", "Server is hibernating")?;
+    host.machine.wait_until("systemctl is-failed -q left4me-server@failing", MINUTE * 2)?;
+    for name in ["failing", "stubborn"] {
         host.l4_ok(&format!("delete {name}"))?;
     }
     // systemd lets go of a unit that nothing needs a moment later.
