@@ -43,7 +43,8 @@ pub(super) fn failed_is_forgotten(host: &mut Host) -> Result<()> {
         host.l4_ok(&format!("delete {name}"))?;
     }
     // systemd lets go of a unit that nothing needs a moment later.
-    let unloaded = "! systemctl list-units --all --plain --no-legend 'left4me-server@*' | grep .";
+    let unloaded =
+        "! systemctl list-units --all --plain --no-legend 'left4me-server@*' | grep -E '@(failing|stubborn)'";
     host.machine.wait_until(unloaded, MINUTE).map(drop)?;
     ensure!(host.l4_ok("status")?.lines().count() <= 1, "status lists what was deleted");
     Ok(())

@@ -12,11 +12,18 @@ struct Holder(Child);
 impl Holder {
     fn of(sandbox: &Sandbox, file: &str) -> Self {
         let mut flock = Command::new("flock");
-        flock.arg("--no-fork").arg(sandbox.root().join("locks").join(file)).args(["sh", "-c", "echo; exec sleep 1000"]);
-        let mut child = flock.stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "\n", "flock(1) did not get the lock");
+        let mut child = flock
+            .arg("--no-fork")
+            .arg(sandbox.root().join("locks").join(file))
+            .args(["sleep", "1000"])
+            .spawn()
+            .unwrap();
+        // flock(1) becomes sleep(1) once it has the lock.
+        let cmdline = format!("/proc/{}/cmdline", child.id());
+        sandbox.wait("flock(1) gets the lock", |_| {
+            assert_eq!(child.try_wait().unwrap(), None, "flock(1) did not get the lock");
+            std::fs::read(&cmdline).unwrap() == b"sleep\x001000\0"
+        });
         Self(child)
     }
 }

@@ -130,7 +130,7 @@ impl Sandbox {
     }
 
     /// Waits until `is` holds. Bounded; there is no event to wait for in another program's state.
-    fn wait(&self, what: &str, is: impl Fn(&Self) -> bool) {
+    fn wait(&self, what: &str, mut is: impl FnMut(&Self) -> bool) {
         for _ in 0..600 {
             if is(self) {
                 return;
