@@ -18,5 +18,6 @@ pub use names::fuzzing::Target;
 /// All targets. The name of each is also that of its directory below `corpus/`.
 pub fn targets() -> Vec<Target> {
     let crates = [names::fuzzing::TARGETS, overlay::fuzzing::TARGETS, left4me_launch::fuzzing::TARGETS];
-    [&crates.concat(), l4d2host::fuzzing::TARGETS, arguments::TARGETS, terminal::TARGETS].concat()
+    let more = [l4d2host::fuzzing::TARGETS, srcds_query::fuzzing::TARGETS, arguments::TARGETS, terminal::TARGETS];
+    [crates.concat(), more.concat()].concat()
 }

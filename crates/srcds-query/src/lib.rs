@@ -2,6 +2,8 @@
 //!
 //! - [`a2s`]: one server's name, map, players and rules. The protocol itself does no I/O and can be used with any socket.
 //! - [`sweep`]: the same of any number of servers at once, from one socket.
+//! - [`rcon`]: commands for a server's console, of one server or of many at once.
+//! - [`console`]: what the console prints, read.
 //!
 //! Nothing of Left 4 Dead 2 is needed: any server that speaks Valve's protocols can be asked, and
 //! [what that game does in its own way](a2s#left-4-dead-2) is said where it matters.
@@ -12,4 +14,8 @@
 //! markup in them if it likes to, and whoever shows them makes them harmless first.
 
 pub mod a2s;
+pub mod console;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
+pub mod rcon;
 pub mod sweep;

@@ -1,0 +1,60 @@
+//! One connection, waited for.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use rustix::event::poll;
+use rustix::io::Errno;
+
+use super::connection::{Connection, io_error, until};
+use super::{Error, Event, Password, Session};
+
+/// A server's console: one command at a time. After an error other than [`Error::InvalidCommand`] it is of no more use, and
+/// the connection is closed.
+#[derive(Debug)]
+pub struct Client(Option<Connection>);
+
+impl Client {
+    /// Connects and authenticates, until the deadline.
+    pub fn connect(address: SocketAddr, password: &Password, deadline: Instant) -> Result<Self, Error> {
+        let mut client = Self(Some(Connection::start(address, Session::new(password))?));
+        match client.wait(deadline)? {
+            Event::Admitted => Ok(client),
+            // A session has no other event before.
+            Event::Reply(_) => Err(Error::Unusable),
+        }
+    }
+
+    /// Runs a command and waits for its whole reply, until the deadline. The reply is what the server printed: any bytes,
+    /// usually UTF-8, players' names as they made them.
+    pub fn run(&mut self, command: &str, deadline: Instant) -> Result<Vec<u8>, Error> {
+        self.0.as_mut().ok_or(Error::Unusable)?.session.command(command)?;
+        match self.wait(deadline)? {
+            Event::Reply(reply) => Ok(reply),
+            Event::Admitted => Err(Error::Unusable),
+        }
+    }
+
+    fn wait(&mut self, deadline: Instant) -> Result<Event, Error> {
+        let mut connection = self.0.take().ok_or(Error::Unusable)?;
+        let event = wait(&mut connection, deadline)?;
+        self.0 = Some(connection);
+        Ok(event)
+    }
+}
+
+fn wait(connection: &mut Connection, deadline: Instant) -> Result<Event, Error> {
+    loop {
+        let left = until(deadline).ok_or(Error::Timeout(connection.waiting()))?;
+        match poll(&mut [connection.poll_fd()], Some(&left)) {
+            // Looked at the clock again.
+            Ok(0) | Err(Errno::INTR) => {}
+            Ok(_) => {
+                if let Some(event) = connection.advance()? {
+                    return Ok(event);
+                }
+            }
+            Err(errno) => return Err(io_error(errno)),
+        }
+    }
+}
