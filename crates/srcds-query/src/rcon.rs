@@ -1,6 +1,6 @@
 //! RCON: commands for a server's console over TCP, and what it prints.
 //!
-//! A [`Session`] is the protocol alone, bytes in and bytes out. A [`Client`] is one connection; [`sweep`] asks many servers
+//! A [`Session`] is the protocol alone, bytes in and bytes out. A [`Client`] is one connection; [`sweep()`] asks many servers
 //! at once, in one thread. Whatever a server sends, every call ends by its deadline, and the memory for one reply is bounded.
 //!
 //! Nothing here tries a password a second time: a server bans the address that guesses, 127.0.0.1 included.
