@@ -24,6 +24,7 @@ pub fn run_if_called(args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     let rest: Vec<String> = rest.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
     match what {
         "srcds_linux" => Some(game::run(&rest)),
+        "many" => Some(game::many::run(&rest)),
         "steamcmd" => Some(steamcmd::run(&rest)),
         _ => None,
     }

@@ -48,7 +48,7 @@ fn ask(address: SocketAddr, question: Question, timeout: Duration) -> Result<(Re
     // From here on the kernel drops what others send, and tells what ICMP says of this server.
     socket.connect(address)?;
     let mut exchange = Exchange::new(question);
-    let mut packet = [0; MAX_PACKET];
+    let mut packet = [0; MAX_PACKET + 1];
     let mut begun = Instant::now();
     let mut sent = begun;
     socket.send(exchange.request())?;

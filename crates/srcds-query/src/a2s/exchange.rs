@@ -2,7 +2,7 @@
 
 use super::bytes::Bytes;
 use super::pieces::Pieces;
-use super::{Error, Question, Reply};
+use super::{Error, MAX_PACKET, Question, Reply};
 
 /// Every packet begins so, but the pieces of a long reply.
 const WHOLE: [u8; 4] = [0xff; 4];
@@ -85,8 +85,12 @@ impl Exchange {
     /// Takes a packet that came from the server. After an error or an answer the exchange is over, and whatever else comes
     /// is of no use.
     pub fn receive(&mut self, packet: &[u8]) -> Result<Step, Error> {
+        self.heard = true;
+        if packet.len() > MAX_PACKET {
+            return Err(Error::TooLarge);
+        }
         let mut bytes = Bytes::new(packet);
-        let reply = match bytes.array()? {
+        match bytes.array()? {
             WHOLE => self.whole(bytes.rest()),
             PIECE => match self.pieces.take(bytes.rest())? {
                 // Put together it is a packet like another, header included.
@@ -97,9 +101,7 @@ impl Exchange {
                 None => Ok(Step::Wait),
             },
             _ => Err(Error::Malformed("it does not begin as replies do")),
-        };
-        self.heard = true;
-        reply
+        }
     }
 
     /// What to say when the time is over.

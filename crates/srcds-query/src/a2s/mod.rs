@@ -36,6 +36,7 @@ mod info;
 mod lists;
 mod pieces;
 
+pub(crate) use client::{any, is_nothing, patience};
 pub use client::{info, players, rules};
 pub use error::Error;
 pub use exchange::{Exchange, Step};

@@ -4,6 +4,7 @@ mod a2s;
 mod console;
 mod cvars;
 mod log;
+pub(crate) mod many;
 mod misbehave;
 mod players;
 mod rcon;
@@ -175,9 +176,7 @@ impl Server {
     fn answer_queries(&mut self) {
         let mut packet = [0_u8; 1400];
         while let Ok((length, from)) = self.udp.recv_from(&mut packet) {
-            // Of the address alone, as in the real one: a client may ask from another port.
-            let challenge = self.challenges.hash_one(from.ip()).to_le_bytes();
-            let challenge = u32::from_le_bytes([challenge[0], challenge[1], challenge[2], challenge[3]]);
+            let challenge = challenge(&self.challenges, from.ip());
             for reply in a2s::answer(&packet[..length], &self.console.cvars, self.console.port, challenge) {
                 let _ = self.udp.send_to(&reply, from);
             }
@@ -191,6 +190,12 @@ impl Server {
         let password = self.console.cvars.get("rcon_password").to_owned();
         self.rcon.serve(&password, &mut |command, from| self.console.run(command, from));
     }
+}
+
+/// The number that a client must repeat. Of the address alone, as in the real one: a client may ask from another port.
+fn challenge(challenges: &RandomState, from: IpAddr) -> u32 {
+    let [a, b, c, d, ..] = challenges.hash_one(from).to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
 }
 
 fn timespec(duration: Duration) -> Timespec {
