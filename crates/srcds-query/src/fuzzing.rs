@@ -6,6 +6,10 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// The parsers of this crate.
 pub const TARGETS: &[Target] = &[
+    ("a2s_exchange", crate::a2s::fuzzing::exchange),
+    ("a2s_info", crate::a2s::fuzzing::info),
+    ("a2s_lists", crate::a2s::fuzzing::lists),
+    ("a2s_pieces", crate::a2s::fuzzing::pieces),
     ("rcon_session", crate::rcon::fuzzing::session),
     ("console_status", crate::console::fuzzing::status),
     ("console_stats", crate::console::fuzzing::stats),

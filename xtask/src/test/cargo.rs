@@ -105,8 +105,8 @@ fn suite(line: &str) -> Option<Suite> {
     let package = directory.file_name()?.to_str()?.to_owned();
     let stage = match (message["target"]["kind"][0].as_str()?, package.as_str()) {
         ("test", "l4d2ctl") => Stage::Cli,
-        // Parsers need no namespaces, and are the same for every user.
-        ("test", "fuzz") => Stage::Unit,
+        // Parsers and sockets need no namespaces, and are the same for every user.
+        ("test", "fuzz" | "srcds-query") => Stage::Unit,
         ("test", _) => Stage::Namespaces,
         _ => Stage::Unit,
     };

@@ -14,7 +14,7 @@ const PIECE: [u8; 4] = [0xfe, 0xff, 0xff, 0xff];
 const NO_CHALLENGE: [u8; 4] = [0xff; 4];
 
 /// How many different challenges a server may give for one question.
-const MAX_CHALLENGES: u8 = 4;
+pub(super) const MAX_CHALLENGES: u8 = 4;
 
 /// One question to one server, from the first packet to the whole answer.
 ///
@@ -107,6 +107,12 @@ impl Exchange {
     /// What to say when the time is over.
     pub fn timed_out(&self) -> Error {
         if self.heard { Error::Incomplete } else { Error::Timeout }
+    }
+
+    /// How many bytes of pieces are kept.
+    #[cfg(feature = "fuzzing")]
+    pub(super) fn kept(&self) -> usize {
+        self.pieces.size()
     }
 
     fn whole(&mut self, reply: &[u8]) -> Result<Step, Error> {

@@ -32,6 +32,8 @@ mod bytes;
 mod client;
 mod error;
 mod exchange;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod info;
 mod lists;
 mod pieces;

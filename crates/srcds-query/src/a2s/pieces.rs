@@ -68,6 +68,11 @@ impl Pieces {
         Ok(Some(whole.pieces.into_iter().flatten().flatten().collect()))
     }
 
+    #[cfg(feature = "fuzzing")]
+    pub(super) fn size(&self) -> usize {
+        self.0.iter().flat_map(|partial| &partial.pieces).flatten().map(Vec::len).sum()
+    }
+
     fn begin(&mut self, id: u32, total: usize) -> usize {
         if self.0.len() == MAX_REPLIES {
             self.0.remove(0);
