@@ -28,6 +28,7 @@ mod start;
 mod status;
 mod steam;
 mod supervisor;
+mod usage;
 
 pub use account::Account;
 pub use doctor::{Check, CheckState};
@@ -41,3 +42,4 @@ pub use start::Started;
 pub use status::{InstanceState, InstanceStatus, Revision, UnitDetails, UnitState};
 pub use steam::{InstallRequest, Installed, Progress};
 pub use supervisor::{Supervisor, SupervisorKind};
+pub use usage::{Pressure, Usage, Waited};

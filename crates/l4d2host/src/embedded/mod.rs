@@ -19,6 +19,7 @@ mod mounts;
 mod namespaces;
 mod policy;
 mod probe;
+mod processes;
 mod reader;
 mod signals;
 mod state;
@@ -38,7 +39,8 @@ use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::process::spawn_error;
 use crate::supervisor::{Supervisor, SupervisorKind};
-use crate::{Error, ErrorKind, Held, LogOptions, LogStream, Result, UnitDetails, UnitState};
+use crate::{Error, ErrorKind, Held, LogOptions, LogStream, Pressure, Result, UnitDetails, UnitState, Usage};
+use processes::Processes;
 use state::State;
 
 pub(crate) use probe::{Probe, probe};
@@ -199,6 +201,21 @@ impl Supervisor for Embedded {
             }
         }
         Ok(details)
+    }
+
+    fn usage(&self, names: &[InstanceName]) -> Result<BTreeMap<InstanceName, Usage>> {
+        let (root, processes) = (self.open()?, Processes::read()?);
+        let usage = |name| {
+            // One whose lock can't be looked at, or that runs outside of this container, hides no other.
+            let pid = lock::holder(&root, name).ok()??.pid?.as_raw_nonzero().get().unsigned_abs();
+            processes.usage(pid)
+        };
+        Ok(names.iter().filter_map(|name| Some((name.clone(), usage(name)?))).collect())
+    }
+
+    /// It is counted for control groups, and of the servers here none has one of its own.
+    fn pressure(&self, _: &[InstanceName]) -> BTreeMap<InstanceName, Pressure> {
+        BTreeMap::new()
     }
 
     fn logs(&self, name: &InstanceName, options: &LogOptions) -> Result<LogStream> {

@@ -7,7 +7,7 @@ use std::fmt;
 
 use names::InstanceName;
 
-use crate::{Held, LogOptions, LogStream, Result, UnitDetails, UnitState};
+use crate::{Held, LogOptions, LogStream, Pressure, Result, UnitDetails, UnitState, Usage};
 
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,12 @@ pub trait Supervisor: fmt::Debug {
 
     /// What is asked of instances one by one; a name it does not know is left out.
     fn details(&self, names: &[InstanceName]) -> Result<BTreeMap<InstanceName, UnitDetails>>;
+
+    /// What those of these instances that run use; one of which nothing can be known is left out.
+    fn usage(&self, names: &[InstanceName]) -> Result<BTreeMap<InstanceName, Usage>>;
+
+    /// For what those of these instances that run have waited; one of which nothing can be known is left out.
+    fn pressure(&self, names: &[InstanceName]) -> BTreeMap<InstanceName, Pressure>;
 
     /// The instance's log.
     fn logs(&self, name: &InstanceName, options: &LogOptions) -> Result<LogStream>;

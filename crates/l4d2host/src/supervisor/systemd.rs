@@ -3,6 +3,7 @@
 //! What changes something goes through `sudo -n` to a helper with fixed arguments. What only reads asks `systemctl`
 //! directly, which needs no privilege: all units at once with `list-units`, because `show` costs milliseconds for each.
 
+mod cgroup;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod journal;
@@ -19,7 +20,7 @@ use names::InstanceName;
 
 use super::{Supervisor, SupervisorKind};
 use crate::process::{command, exit_code, spawn_error};
-use crate::{Error, ErrorKind, Held, LogOptions, LogStream, Result, UnitDetails, UnitState};
+use crate::{Error, ErrorKind, Held, LogOptions, LogStream, Pressure, Result, UnitDetails, UnitState, Usage};
 
 /// The unit's file below a prefix.
 pub(crate) const UNIT: &str = "lib/systemd/system/left4me-server@.service";
@@ -181,6 +182,14 @@ impl Supervisor for Systemd {
             return Err(Error::child("systemctl can't show units", exit_code(output.status)));
         }
         Ok(parse::show(&String::from_utf8_lossy(&output.stdout)))
+    }
+
+    fn usage(&self, names: &[InstanceName]) -> Result<BTreeMap<InstanceName, Usage>> {
+        Ok(cgroup::of_each(names, cgroup::usage))
+    }
+
+    fn pressure(&self, names: &[InstanceName]) -> BTreeMap<InstanceName, Pressure> {
+        cgroup::of_each(names, cgroup::pressure)
     }
 
     fn logs(&self, name: &InstanceName, options: &LogOptions) -> Result<LogStream> {

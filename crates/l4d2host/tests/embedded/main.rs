@@ -15,6 +15,7 @@ mod marks;
 mod sight;
 mod trouble;
 mod undo;
+mod usage;
 
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -43,7 +44,16 @@ fn main() -> ExitCode {
     if let Some(code) = l4d2host::embedded::run_if_called(std::env::args_os()) {
         return code;
     }
-    let parts = [life::TESTS, sight::TESTS, logs::TESTS, trouble::TESTS, undo::TESTS, hostile::TESTS, marks::TESTS];
+    let parts = [
+        life::TESTS,
+        sight::TESTS,
+        logs::TESTS,
+        trouble::TESTS,
+        undo::TESTS,
+        hostile::TESTS,
+        marks::TESTS,
+        usage::TESTS,
+    ];
     let tests: Vec<Test> = parts.concat();
     let args: Vec<String> = std::env::args().skip(1).collect();
     if let [word, name, scratch] = args.as_slice()
