@@ -9,6 +9,7 @@
 
 mod account;
 mod aside;
+mod disk;
 mod doctor;
 pub mod embedded;
 mod error;
@@ -31,6 +32,7 @@ mod supervisor;
 mod usage;
 
 pub use account::Account;
+pub use disk::{DiskUsage, SharedDiskUsage};
 pub use doctor::{Check, CheckState};
 pub use error::{Error, ErrorKind, Result};
 pub use host::Host;
