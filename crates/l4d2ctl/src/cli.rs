@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{delete, demo, doctor, initialize, install, logs, reset, start, status, stop};
+use crate::commands::{delete, demo, doctor, initialize, install, logs, metrics, reset, start, status, stop};
 use crate::problem::Problem;
 use crate::ui::Ui;
 
@@ -39,6 +39,7 @@ enum Command {
     Reset(reset::Args),
     Status(status::Args),
     Logs(logs::Args),
+    Metrics(metrics::Args),
     Doctor(doctor::Args),
     Demo(demo::Args),
 }
@@ -71,6 +72,7 @@ fn dispatch(cli: Cli, ui: &Ui) -> Result<ExitCode, Problem> {
         Command::Reset(args) => reset::run(ui, args),
         Command::Status(args) => status::run(ui, args),
         Command::Logs(args) => logs::run(ui, args),
+        Command::Metrics(args) => metrics::run(ui, args),
         Command::Doctor(args) => doctor::run(ui, args),
         Command::Demo(args) => demo::run(ui, args),
     }

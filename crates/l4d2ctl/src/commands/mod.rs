@@ -6,6 +6,7 @@ pub(crate) mod doctor;
 pub(crate) mod initialize;
 pub(crate) mod install;
 pub(crate) mod logs;
+pub(crate) mod metrics;
 pub(crate) mod reset;
 pub(crate) mod start;
 pub(crate) mod status;

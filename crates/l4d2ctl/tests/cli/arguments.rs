@@ -2,8 +2,8 @@
 
 use crate::Sandbox;
 
-const COMMANDS: [&str; 10] =
-    ["install", "initialize", "start", "stop", "delete", "reset", "status", "logs", "doctor", "demo"];
+const COMMANDS: [&str; 11] =
+    ["install", "initialize", "start", "stop", "delete", "reset", "status", "logs", "metrics", "doctor", "demo"];
 
 #[test]
 fn every_command_explains_itself_with_an_example() {
@@ -30,6 +30,9 @@ fn usage_errors_end_with_2() {
         &["logs", "a", "--lines", "-1"],
         &["logs", "a", "--lines", "1000001"],
         &["delete", "a", "--if-revision", "latest"],
+        &["metrics", "--format", "xml"],
+        &["metrics", "--listen", "127.0.0.1:0", "--output", "x"],
+        &["metrics", "--listen", "127.0.0.1"],
     ] {
         let ran = sandbox.run(args);
         assert_eq!(ran.code, 2, "{args:?}: {ran:?}");

@@ -8,6 +8,7 @@ mod files;
 mod json;
 mod life;
 mod locks;
+mod metrics;
 mod printed;
 mod races;
 mod shapes;
