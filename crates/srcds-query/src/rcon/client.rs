@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use rustix::event::poll;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::connection::{Connection, io_error, until};
@@ -33,6 +33,24 @@ impl Client {
             Event::Reply(reply) => Ok(reply),
             Event::Admitted => Err(Error::Unusable),
         }
+    }
+
+    /// Whether the connection still stands, as far as this side has heard: a server that ended has hung up on a client that
+    /// was silent meanwhile. It does not wait.
+    pub fn is_open(&mut self) -> bool {
+        let Some(mut connection) = self.0.take() else { return false };
+        loop {
+            let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+            match poll(&mut [PollFd::new(connection.stream(), PollFlags::IN)], Some(&now)) {
+                Ok(0) => break,
+                Err(Errno::INTR) => {}
+                // What came after the last reply's end has nothing to say.
+                Ok(_) if matches!(connection.advance(), Ok(None)) => {}
+                _ => return false,
+            }
+        }
+        self.0 = Some(connection);
+        true
     }
 
     fn wait(&mut self, deadline: Instant) -> Result<Event, Error> {

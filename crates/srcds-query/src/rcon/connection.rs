@@ -37,6 +37,10 @@ impl Connection {
         Ok(Self { stream: socket.into(), session, connected: false, admitted: false })
     }
 
+    pub(super) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
     /// What to wait for before [`Connection::advance`].
     pub(super) fn poll_fd(&self) -> PollFd<'_> {
         let writes = !self.connected || !self.session.to_send().is_empty();

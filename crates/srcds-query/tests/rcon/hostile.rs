@@ -239,6 +239,37 @@ fn a_server_that_ends_in_the_middle() {
 }
 
 #[test]
+fn a_server_that_ends_between_commands() {
+    let (end, ends) = mpsc::channel::<()>();
+    let ends = std::sync::Mutex::new(ends);
+    let server = Server::start(move |mut stream| {
+        send_part(&mut stream, transcript().len());
+        let _ = ends.lock().unwrap().recv();
+    });
+    let mut client = server.connect().unwrap();
+    client.run("status", soon()).unwrap();
+    assert!(client.is_open());
+    drop(end);
+    let limit = soon();
+    while client.is_open() {
+        assert!(Instant::now() < limit);
+    }
+    assert!(matches!(client.run("status", soon()), Err(Error::Unusable)));
+    // One that talks without end is no better.
+    let server = Server::start(|mut stream| {
+        send_part(&mut stream, transcript().len());
+        let frames = frame(3, REPLY, &[0; 4000]).repeat(100);
+        while std::io::Write::write_all(&mut stream, &frames).is_ok() {}
+    });
+    let mut client = server.connect().unwrap();
+    client.run("status", soon()).unwrap();
+    let limit = soon();
+    while client.is_open() {
+        assert!(Instant::now() < limit);
+    }
+}
+
+#[test]
 fn one_bad_server_spoils_no_other() {
     let good = Server::start(|mut stream| send_part(&mut stream, transcript().len()));
     let silent = Server::start(|mut stream| wait_for_the_end(&mut stream));
