@@ -60,6 +60,16 @@ impl Console {
             ["stats"] => printed.push_str(&self.stats()),
             ["quit" | "exit"] => self.quit = true,
             ["say", text @ ..] => self.say(&text.join(" ")),
+            ["kick" | "kickid", player, reason @ ..] => {
+                printed.push_str(&players::kick(&mut self.cvars, player, &reason.join(" ")));
+            }
+            ["banid", _minutes, player, rest @ ..] => self.ban(player, rest == ["kick"], printed),
+            ["writeid"] => self.write_bans(printed),
+            // Whoever changes who plays has all of them there.
+            ["sim_players" | "sim_bots", value] => {
+                self.cvars.set(words[0], value);
+                players::come_back(&mut self.cvars);
+            }
             ["echo", text @ ..] => printed.push_str(&format!("{} \n", text.join(" "))),
             ["changelevel", map] => self.change_level(map, printed),
             ["exec", file] => self.exec(file, depth, printed),
@@ -76,6 +86,23 @@ impl Console {
     fn say(&mut self, text: &str) {
         say(&format!("Console: {text}"));
         self.log.line(&format!("\"Console<0><Console><Console>\" say \"{text}\""));
+    }
+
+    fn ban(&mut self, player: &str, kick: bool, printed: &mut String) {
+        let Some(id) = players::ban(&mut self.cvars, player) else {
+            return printed.push_str(&format!("Can't find {player}\n"));
+        };
+        say(&format!("Banned {id}"));
+        // Without `kick`, who is banned plays on.
+        if kick {
+            printed.push_str(&players::kick(&mut self.cvars, player, "You have been banned"));
+        }
+    }
+
+    fn write_bans(&self, printed: &mut String) {
+        if let Err(error) = fs::write("left4dead2/cfg/banned_user.cfg", players::bans(&self.cvars)) {
+            printed.push_str(&format!("can't write banned_user.cfg: {error}\n"));
+        }
     }
 
     fn change_level(&mut self, map: &str, printed: &mut String) {

@@ -17,6 +17,24 @@ const DEFAULTS: [(&str, &str); 10] = [
     ("z_difficulty", "Normal"),
 ];
 
+/// What the console runs besides.
+const COMMANDS: [&str; 14] = [
+    "banid",
+    "changelevel",
+    "cvarlist",
+    "echo",
+    "exec",
+    "exit",
+    "kick",
+    "kickid",
+    "log",
+    "quit",
+    "say",
+    "stats",
+    "status",
+    "writeid",
+];
+
 /// All cvars by name; Source is last-wins.
 #[derive(Debug)]
 pub(super) struct Cvars(BTreeMap<String, String>);
@@ -56,9 +74,17 @@ impl Cvars {
         }
     }
 
+    /// `cvarlist`, in the real one's columns, and as there without values that are secret.
     pub(super) fn list(&self) -> String {
-        let lines = self.0.keys().map(|name| format!("{name:40} : cvar\n"));
-        lines.chain([format!("{} total convars/concommands\n", self.0.len())]).collect()
+        let hidden = |name: &str| name.ends_with("password");
+        let cvar = |(name, value): (&String, &String)| {
+            let value = if hidden(name) { "***" } else { value };
+            (name.clone(), format!("{name:40} : {value:8} : {:16} : SIMULATED\n", ""))
+        };
+        let command = |name: &str| (name.to_owned(), format!("{name:40} : cmd      : {:16} : SIMULATED\n", ""));
+        let lines: BTreeMap<String, String> = self.0.iter().map(cvar).chain(COMMANDS.map(command)).collect();
+        let total = format!("--------------\n{:3} total convars/concommands\n", lines.len());
+        ["cvar list\n--------------\n".to_owned()].into_iter().chain(lines.into_values()).chain([total]).collect()
     }
 }
 
