@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{delete, demo, doctor, initialize, install, logs, metrics, reset, start, status, stop};
+use crate::commands::{
+    console, delete, demo, doctor, initialize, install, kick, logs, metrics, rcon, reset, say, start, status, stop,
+};
 use crate::problem::Problem;
 use crate::ui::Ui;
 
@@ -39,14 +41,19 @@ enum Command {
     Reset(reset::Args),
     Status(status::Args),
     Logs(logs::Args),
+    Console(console::Args),
+    Rcon(rcon::Args),
+    Say(say::Args),
+    Kick(kick::KickArgs),
+    Ban(kick::BanArgs),
     Metrics(metrics::Args),
     Doctor(doctor::Args),
     Demo(demo::Args),
 }
 
 pub(crate) fn run() -> ExitCode {
-    // Asked for before parsing, as a usage error is one, too.
-    let json = std::env::args_os().any(|arg| arg == "--json");
+    // Asked for before parsing, as a usage error is one, too. What follows `--` is for a server.
+    let json = std::env::args_os().take_while(|arg| arg != "--").any(|arg| arg == "--json");
     let ui = Ui::new(json, Duration::ZERO);
     match Cli::try_parse() {
         Ok(cli) => {
@@ -72,6 +79,11 @@ fn dispatch(cli: Cli, ui: &Ui) -> Result<ExitCode, Problem> {
         Command::Reset(args) => reset::run(ui, args),
         Command::Status(args) => status::run(ui, args),
         Command::Logs(args) => logs::run(ui, args),
+        Command::Console(args) => console::run(ui, args),
+        Command::Rcon(args) => rcon::run(ui, args),
+        Command::Say(args) => say::run(ui, args),
+        Command::Kick(args) => kick::kick(ui, args),
+        Command::Ban(args) => kick::ban(ui, args),
         Command::Metrics(args) => metrics::run(ui, args),
         Command::Doctor(args) => doctor::run(ui, args),
         Command::Demo(args) => demo::run(ui, args),

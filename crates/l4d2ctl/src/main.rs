@@ -2,7 +2,9 @@
 
 mod cli;
 mod commands;
+mod player;
 mod problem;
+mod source;
 mod text;
 mod ui;
 

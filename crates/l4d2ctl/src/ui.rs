@@ -50,6 +50,15 @@ impl Ui {
         }
     }
 
+    /// Tells a problem that ends nothing, in the way of one that does.
+    pub(crate) fn complain(self, problem: &Problem) {
+        if self.json {
+            let _ = writeln!(std::io::stdout(), "{}", problem.for_programs());
+        } else {
+            let _ = write!(std::io::stderr(), "{}", problem.for_people());
+        }
+    }
+
     /// Ends the program: with an error's words, or without any.
     pub(crate) fn end(self, result: Result<ExitCode, Problem>) -> ExitCode {
         let problem = match result {
@@ -57,11 +66,7 @@ impl Ui {
             Err(problem) => problem,
         };
         if let Problem::Error(_) = problem {
-            if self.json {
-                let _ = writeln!(std::io::stdout(), "{}", problem.for_programs());
-            } else {
-                let _ = write!(std::io::stderr(), "{}", problem.for_people());
-            }
+            self.complain(&problem);
         }
         problem.exit_code()
     }
@@ -71,6 +76,17 @@ impl Ui {
 pub(crate) fn write_stdout(text: &str) -> Result<(), Problem> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Problem::output)
+}
+
+/// Writes what a game printed: to a terminal harmless and with a line's end, otherwise as it came.
+pub(crate) fn write_game_output(bytes: &[u8]) -> Result<(), Problem> {
+    let mut out = std::io::stdout().lock();
+    if !out.is_terminal() {
+        return out.write_all(bytes).and_then(|()| out.flush()).map_err(Problem::output);
+    }
+    let text = crate::text::harmless(bytes, true);
+    let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    write!(out, "{text}{end}").and_then(|()| out.flush()).map_err(Problem::output)
 }
 
 /// Whether a stream is a terminal that obeys escape sequences, so that a line on it can be drawn again.

@@ -24,6 +24,16 @@ pub enum ErrorKind {
     RevisionMismatch,
     /// Instances run that must not.
     InstanceRunning,
+    /// An instance does not run that must.
+    NotRunning,
+    /// A server does not answer its RCON, or not as it should.
+    NoAnswer,
+    /// A server refuses the RCON password, or this host.
+    RconRefused,
+    /// Nobody on the server is meant by what was given.
+    NoSuchPlayer,
+    /// More than one player is meant by what was given.
+    AmbiguousPlayer,
     /// The other supervisor holds the instance, or the chosen one is not to be had here.
     WrongSupervisor,
     /// Run by a user who does not own the root directory, or who may not call the helpers.
@@ -60,7 +70,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 28] = [
         Self::Usage,
         Self::InvalidName,
         Self::InvalidSpec,
@@ -68,6 +78,11 @@ impl ErrorKind {
         Self::PortConflict,
         Self::RevisionMismatch,
         Self::InstanceRunning,
+        Self::NotRunning,
+        Self::NoAnswer,
+        Self::RconRefused,
+        Self::NoSuchPlayer,
+        Self::AmbiguousPlayer,
         Self::WrongSupervisor,
         Self::PermissionDenied,
         Self::OverlayMissing,
@@ -96,6 +111,11 @@ impl ErrorKind {
             Self::PortConflict => "port-conflict",
             Self::RevisionMismatch => "revision-mismatch",
             Self::InstanceRunning => "instance-running",
+            Self::NotRunning => "not-running",
+            Self::NoAnswer => "no-answer",
+            Self::RconRefused => "rcon-refused",
+            Self::NoSuchPlayer => "no-such-player",
+            Self::AmbiguousPlayer => "ambiguous-player",
             Self::WrongSupervisor => "wrong-supervisor",
             Self::PermissionDenied => "permission-denied",
             Self::OverlayMissing => "overlay-missing",

@@ -18,6 +18,9 @@ const MAX_SIZE: usize = 2 * 1024 * 1024;
 /// healthy process. `-strictportbind`: the game would move to the next free port. `+ip`: RCON would bind one address.
 const FIXED_ARGUMENTS: [&str; 6] = ["-game", "left4dead2", "-norestart", "-strictportbind", "+ip", "0.0.0.0"];
 
+/// The argument before the port.
+pub(crate) const PORT_ARGUMENT: &str = "+hostport";
+
 /// What `instances/NAME/instance.json` holds.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -124,7 +127,7 @@ impl Instance {
 
     /// All arguments of the game.
     pub(crate) fn launch(&self) -> Vec<String> {
-        let port = ["+hostport".to_owned(), self.spec.port.to_string()];
+        let port = [PORT_ARGUMENT.to_owned(), self.spec.port.to_string()];
         let fixed = FIXED_ARGUMENTS.iter().map(|&argument| argument.to_owned());
         fixed.chain(port).chain(self.spec.arguments.iter().cloned()).collect()
     }

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use crate::aside::Aside;
 use crate::initialize::read_rcon_password;
-use crate::instance::{Instance, is_damage};
+use crate::instance::{Instance, PORT_ARGUMENT, is_damage};
 use crate::{Error, ErrorKind, Result, Revision};
 
 /// The largest `server.cfg` of an overlay that is copied.
@@ -136,6 +136,14 @@ pub(crate) fn staged_revision(root: &Dir, name: &InstanceName) -> Result<Option<
         Err(error) if error.errno() == Some(Errno::NOENT) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The port that the staged plan starts the game with; none where nothing is staged that could be read.
+pub(crate) fn staged_port(root: &Dir, name: &InstanceName) -> Option<u16> {
+    let launch = root.read(format!("instances/{name}/staged/launch"), 16 * MAX_CFG).ok()?;
+    let arguments = left4me_launch::parse_launch(&launch).ok()?;
+    let at = arguments.iter().position(|argument| argument == PORT_ARGUMENT)?;
+    arguments.get(at + 1)?.parse().ok()
 }
 
 /// The `server.cfg` of each overlay that has an alias and such a file, as `server_<alias>.cfg`.

@@ -1,13 +1,17 @@
 //! The commands, a file each: its arguments (whose comments are its help) and what it does.
 
+pub(crate) mod console;
 pub(crate) mod delete;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod initialize;
 pub(crate) mod install;
+pub(crate) mod kick;
 pub(crate) mod logs;
 pub(crate) mod metrics;
+pub(crate) mod rcon;
 pub(crate) mod reset;
+pub(crate) mod say;
 pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod stop;

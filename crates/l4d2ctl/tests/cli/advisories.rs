@@ -240,9 +240,10 @@ fn no_command_forgets_to_ask_whose_the_root_is() {
     assert!(commands.len() > 8, "{help}");
     for command in commands {
         let args: &[&str] = match command {
-            "install" | "status" => &[],
+            "install" | "status" | "metrics" => &[],
             "initialize" => &["a", "-f", "spec.yaml"],
-            "start" | "stop" | "delete" | "reset" | "logs" => &["a"],
+            "start" | "stop" | "delete" | "reset" | "logs" | "console" => &["a"],
+            "rcon" | "say" | "kick" | "ban" => &["a", "x"],
             // These two look at no root directory that is there, or only say what they see.
             "demo" | "doctor" | "help" => continue,
             other => panic!("with which arguments is {other} to be tried?"),

@@ -2,8 +2,24 @@
 
 use crate::Sandbox;
 
-const COMMANDS: [&str; 11] =
-    ["install", "initialize", "start", "stop", "delete", "reset", "status", "logs", "metrics", "doctor", "demo"];
+const COMMANDS: [&str; 16] = [
+    "install",
+    "initialize",
+    "start",
+    "stop",
+    "delete",
+    "reset",
+    "status",
+    "logs",
+    "console",
+    "rcon",
+    "say",
+    "kick",
+    "ban",
+    "metrics",
+    "doctor",
+    "demo",
+];
 
 #[test]
 fn every_command_explains_itself_with_an_example() {
@@ -45,7 +61,7 @@ fn bad_names_are_refused_by_every_command() {
     let sandbox = Sandbox::new();
     let long = "x".repeat(65);
     for name in ["", "A", "../a", "a/b", "a b", "a.b", "-", ".", "ä", &long] {
-        for command in ["start", "stop", "delete", "reset", "status", "logs"] {
+        for command in ["start", "stop", "delete", "reset", "status", "logs", "console"] {
             let ran = sandbox.run(&[command, "--", name]);
             assert_eq!(ran.code, 2, "{command} {name:?}: {ran:?}");
             assert!(ran.stderr.contains("instance name"), "{command} {name:?}: {ran:?}");

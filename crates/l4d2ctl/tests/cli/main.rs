@@ -2,6 +2,7 @@
 
 mod advisories;
 mod arguments;
+mod console;
 mod demo;
 mod doctor;
 mod files;
@@ -11,6 +12,7 @@ mod locks;
 mod metrics;
 mod printed;
 mod races;
+mod rcon;
 mod shapes;
 mod specs;
 mod steam;

@@ -1,0 +1,37 @@
+//! `l4d2ctl say`.
+
+use std::process::ExitCode;
+
+use names::InstanceName;
+use serde_json::json;
+
+use super::{open_host, parse_name, suggest};
+use crate::problem::Problem;
+use crate::source::quoted;
+use crate::ui::Ui;
+
+/// Say something in an instance's chat
+///
+/// Whatever is typed is text: `;` ends nothing. A double quote becomes a single
+/// one, as the console has no way to say it.
+///
+/// Example: l4d2ctl say friday restart in five minutes
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// The instance
+    #[arg(value_parser = parse_name)]
+    name: InstanceName,
+    /// What to say; several words may stand without quotes
+    #[arg(required = true, value_name = "TEXT")]
+    text: Vec<String>,
+}
+
+pub(crate) fn run(ui: &Ui, Args { name, text }: Args) -> Result<ExitCode, Problem> {
+    let text = text.join(" ");
+    let command = format!("say {}", quoted(&text)?);
+    let host = open_host(ui)?;
+    host.rcon(&name).map_err(|error| suggest(&host, &name, error))?.run(&command)?;
+    ui.data(&json!({ "name": name.as_str(), "said": text }), String::new)?;
+    Ok(ExitCode::SUCCESS)
+}

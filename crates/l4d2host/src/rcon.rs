@@ -1,0 +1,146 @@
+//! An instance's console: where its RCON is, its password, and what it means when there is no reply.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use names::InstanceName;
+use srcds_query::rcon::{Client, Error as RconError, Password};
+
+use crate::initialize::read_rcon_password;
+use crate::instance::{self, Instance};
+use crate::staging::staged_port;
+use crate::{Error, ErrorKind, Host, InstanceState, Result};
+
+/// How long a server may take to take the password. One that changes its map takes no notice of anybody meanwhile.
+const ADMISSION: Duration = Duration::from_secs(10);
+
+/// How long it may take to reply.
+const REPLY: Duration = Duration::from_secs(30);
+
+/// What ends the server; it need not reply to that.
+const LAST_COMMANDS: [&str; 4] = ["quit", "exit", "_restart", "killserver"];
+
+/// A connection to an instance's console. After an error of a kind other than [`ErrorKind::Usage`] it is of no more use.
+#[derive(Debug)]
+pub struct Rcon {
+    name: InstanceName,
+    client: Client,
+}
+
+impl Host {
+    /// Connects to the console of an instance that runs, at most 10 seconds long. A password that the server refuses is
+    /// not tried again: it would ban us.
+    pub fn rcon(&self, name: &InstanceName) -> Result<Rcon> {
+        let (address, password) = self.rcon_address(name)?;
+        self.check_runs(name)?;
+        match Client::connect(address, &password, Instant::now() + ADMISSION) {
+            Ok(client) => Ok(Rcon { name: name.clone(), client }),
+            Err(error) => Err(explain(name, error)),
+        }
+    }
+
+    /// Where an instance's RCON is, whether it runs or not, and the password: for [`srcds_query::rcon::sweep`]. Every
+    /// instance listens on the loopback address, too, as no spec can say otherwise; the port is the one that it was
+    /// started with.
+    pub fn rcon_address(&self, name: &InstanceName) -> Result<(SocketAddr, Password)> {
+        let root = self.open_for_reading()?;
+        let instance = Instance::read(&root, name)?.ok_or_else(|| instance::not_found(name))?;
+        let port = staged_port(&root, name).unwrap_or(instance.spec.port.get());
+        let password = read_rcon_password(&root.open_dir(format!("instances/{name}"))?)?;
+        let password = Password::new(password).map_err(|error| explain(name, error))?;
+        Ok((SocketAddr::from((Ipv4Addr::LOCALHOST, port)), password))
+    }
+
+    fn check_runs(&self, name: &InstanceName) -> Result<()> {
+        let state = self.state_of(name)?;
+        let hint = match state {
+            InstanceState::Running | InstanceState::Starting | InstanceState::Stopping => return Ok(()),
+            InstanceState::CrashLooping | InstanceState::Failed => format!("`l4d2ctl logs {name}` says why"),
+            InstanceState::Stopped | InstanceState::Unknown => format!("`l4d2ctl start {name}` starts it"),
+        };
+        let message = format!("instance {name} does not run: it is {}", state.as_str());
+        Err(Error::new(ErrorKind::NotRunning, message).hint(hint))
+    }
+}
+
+impl Rcon {
+    /// Runs a command, or several with `;` between them, and waits for the whole reply, at most 30 seconds long: what the
+    /// game printed, any bytes. A line's end in it is an error of the kind [`ErrorKind::Usage`]. A server that ends
+    /// because it was told to has replied nothing.
+    pub fn run(&mut self, command: &str) -> Result<Vec<u8>> {
+        match self.client.run(command, Instant::now() + REPLY) {
+            Err(RconError::HungUp) if is_last(command) => Ok(Vec::new()),
+            result => result.map_err(|error| explain(&self.name, error)),
+        }
+    }
+
+    /// Whether the server is still there, as far as can be told without asking it: one that was restarted is not.
+    pub fn is_open(&mut self) -> bool {
+        self.client.is_open()
+    }
+}
+
+fn is_last(command: &str) -> bool {
+    command.split(';').any(|part| part.split_whitespace().next().is_some_and(|word| LAST_COMMANDS.contains(&word)))
+}
+
+/// What it means for an instance, and what to do about it.
+fn explain(name: &InstanceName, error: RconError) -> Error {
+    let (kind, message, hint) = match &error {
+        RconError::InvalidCommand(why) => {
+            return Error::new(ErrorKind::Usage, format!("the command {why}")).hint("several commands: `a; b`");
+        }
+        RconError::WrongPassword => (
+            ErrorKind::RconRefused,
+            format!("instance {name} refuses its RCON password"),
+            format!("it runs with the one of its start: `l4d2ctl stop {name}`, then `l4d2ctl start {name}`"),
+        ),
+        RconError::Banned => (
+            ErrorKind::RconRefused,
+            format!("instance {name} hung up before it answered the RCON password"),
+            format!("it ended just then (`l4d2ctl status {name}`), or has banned this host, which a restart lifts"),
+        ),
+        RconError::Closed => (
+            ErrorKind::NoAnswer,
+            format!("instance {name} does not listen for RCON"),
+            format!("it may still be starting, or be at its end: `l4d2ctl logs {name}` shows it"),
+        ),
+        RconError::Timeout(_) => (
+            ErrorKind::Timeout,
+            format!("instance {name} does not reply"),
+            format!("it may be changing its map, or hang: `l4d2ctl logs {name}` shows it"),
+        ),
+        _ => (
+            ErrorKind::NoAnswer,
+            format!("instance {name} does not reply as it should"),
+            format!("`l4d2ctl logs {name}` may say why"),
+        ),
+    };
+    Error::new(kind, message).because(error).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_that_end_the_server() {
+        for command in ["quit", " exit", "say bye; quit", "_restart 1"] {
+            assert!(is_last(command), "{command}");
+        }
+        for command in ["", "say quit", "quitter", "status;"] {
+            assert!(!is_last(command), "{command}");
+        }
+    }
+
+    #[test]
+    fn every_error_names_the_instance_and_what_to_do() {
+        let name: InstanceName = "friday".parse().unwrap();
+        let errors =
+            [RconError::WrongPassword, RconError::Banned, RconError::Closed, RconError::HungUp, RconError::TooLarge(1)];
+        for error in errors {
+            let told = explain(&name, error);
+            assert!(told.to_string().contains("friday") && told.hint_text().is_some_and(|h| h.contains("friday")));
+        }
+    }
+}
