@@ -4,6 +4,7 @@ mod attack;
 mod bench;
 mod build;
 mod check;
+mod clients;
 mod crash;
 mod fuzz;
 mod install;
@@ -25,11 +26,12 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   test [--vm] [--only STAGE]... [FILTER]
           everything that can be tested here, as far as its name has FILTER in it
           --vm    all system tests in the virtual machine too, not only those that need one
-          STAGE   unit, cli, namespaces, container or vm
+          STAGE   unit, cli, namespaces, clients, container or vm
   check   formatting, lints, documentation, and what root's helpers depend on
   fuzz [--seconds N] [--target T]...
           hostile input for every parser, guided by coverage, N seconds (60) for each target of fuzz/; needs g++
-  bench   the speeds that are promised, as ratios (root)
+  bench [sweep]
+          the speeds that are promised, as ratios (root; `sweep`: those of queries alone, without root)
   power [--points N] [COMMAND]
           cuts a virtual machine's power at N points (20) of each command that writes (root)
   soak [--cycles N] [--instances N] [--seed N] [--embedded]
@@ -65,7 +67,7 @@ fn run(command: &str, args: &[String]) -> Result<ExitCode> {
         "test" => return test::run(args),
         "fuzz" => return fuzz::run(args),
         "check" => check::run()?,
-        "bench" => bench::run()?,
+        "bench" => bench::run(args)?,
         // Inside a machine, for `bench`.
         "bench-inside" => bench::inside()?,
         "power" => power::run(args)?,

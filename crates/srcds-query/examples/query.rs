@@ -2,6 +2,9 @@
 //!
 //!     cargo run -p srcds-query --example query -- 192.0.2.1:27015 192.0.2.1:27016
 //!
+//! With `--rcon ADDRESS COMMAND…` it runs commands and prints a list of what they print; the password is a line of stdin,
+//! since everybody sees a program's arguments.
+//!
 //! With `--bench COUNT FIRST-ADDRESS` it asks so many at successive ports for info and players, and prints how long that
 //! took and how many answered both.
 
@@ -11,12 +14,17 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use srcds_query::a2s::{Info, Player, Rule};
+use srcds_query::rcon::{Client, Password};
 use srcds_query::sweep::{Answer, Target, ask};
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let done = match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [] => Err("usage: query ADDRESS:PORT…, or query --bench COUNT ADDRESS:PORT".into()),
+        [] => {
+            Err("usage: query ADDRESS:PORT…, query --rcon ADDRESS:PORT COMMAND…, or query --bench COUNT ADDRESS:PORT"
+                .into())
+        }
+        ["--rcon", address, commands @ ..] => rcon(address, commands),
         ["--bench", count, first] => bench(count, first),
         addresses => print(addresses),
     };
@@ -36,6 +44,20 @@ fn print(addresses: &[&str]) -> Result<(), Box<dyn Error>> {
     for answer in ask(&targets, Duration::from_secs(5)) {
         println!("{}", json(&answer));
     }
+    Ok(())
+}
+
+fn rcon(address: &str, commands: &[&str]) -> Result<(), Box<dyn Error>> {
+    let mut password = String::new();
+    std::io::stdin().read_line(&mut password)?;
+    let password = Password::new(password.trim_end_matches('\n'))?;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut client = Client::connect(address.parse()?, &password, deadline)?;
+    let mut replies = Vec::new();
+    for command in commands {
+        replies.push(text(&String::from_utf8_lossy(&client.run(command, deadline)?)));
+    }
+    println!("[{}]", replies.join(","));
     Ok(())
 }
 
@@ -80,10 +102,10 @@ fn json_info(info: &Info) -> String {
         info.password,
         info.secure,
         text(&info.version),
-        number(info.port),
-        number(info.steam_id),
+        info.port.map_or("null".to_owned(), |port| port.to_string()),
+        id(info.steam_id),
         info.keywords.as_deref().map_or("null".to_owned(), text),
-        number(info.game_id),
+        id(info.game_id),
     )
 }
 
@@ -96,8 +118,9 @@ fn json_rule(rule: &Rule) -> String {
     format!("{}:{}", text(&rule.name), text(&rule.value))
 }
 
-fn number(number: Option<impl ToString>) -> String {
-    number.map_or("null".to_owned(), |number| number.to_string())
+/// As a text, since JSON's numbers are floats to many.
+fn id(id: Option<u64>) -> String {
+    id.map_or("null".to_owned(), |id| format!("\"{id}\""))
 }
 
 /// A text as JSON has it. Whatever is not printable ASCII is escaped, so that a terminal takes no harm.

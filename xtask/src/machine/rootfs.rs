@@ -106,6 +106,11 @@ pub(crate) fn install_cxx_compiler() -> Result<()> {
 fn install(wanted: &[(&str, &str)]) -> Result<()> {
     let missing: Vec<&str> =
         wanted.iter().filter(|(_, path)| !Path::new(path).exists()).map(|(name, _)| *name).collect();
+    install_packages(&missing)
+}
+
+/// Installs packages of Debian.
+pub(crate) fn install_packages(missing: &[&str]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
@@ -118,6 +123,6 @@ fn install(wanted: &[(&str, &str)]) -> Result<()> {
     };
     // An update fails as a whole when one of several sources is out of reach; what counts is the install.
     let _ = apt(&["update"]).status();
-    let args: Vec<&str> = ["install", "--yes", "--no-install-recommends"].into_iter().chain(missing).collect();
+    let args: Vec<&str> = ["install", "--yes", "--no-install-recommends"].iter().chain(missing).copied().collect();
     succeed(&mut apt(&args))
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that can be tested here, in one order, with one summary.
 
 mod cargo;
+mod clients;
 mod machines;
 
 use std::process::ExitCode;
@@ -16,14 +17,16 @@ enum Stage {
     Unit,
     Cli,
     Namespaces,
+    Clients,
     Container,
     Vm,
 }
 
-const STAGES: [(&str, Stage); 5] = [
+const STAGES: [(&str, Stage); 6] = [
     ("unit", Stage::Unit),
     ("cli", Stage::Cli),
     ("namespaces", Stage::Namespaces),
+    ("clients", Stage::Clients),
     ("container", Stage::Container),
     ("vm", Stage::Vm),
 ];
@@ -77,6 +80,9 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
 fn stages(options: &Options, summary: &mut Summary) -> Result<()> {
     if [Stage::Unit, Stage::Cli, Stage::Namespaces].into_iter().any(|stage| options.wants(stage)) {
         cargo::stages(options, summary)?;
+    }
+    if options.wants(Stage::Clients) {
+        clients::stage(options, summary);
     }
     if !options.wants(Stage::Container) && !options.wants(Stage::Vm) {
         return Ok(());

@@ -99,9 +99,9 @@ fn split(answer: &[u8], id: u32) -> Vec<Vec<u8>> {
     let pieces: Vec<&[u8]> = answer.chunks(MAX_PACKET).collect();
     let total = byte(pieces.len());
     let size = u16::try_from(MAX_PACKET).unwrap_or(u16::MAX).to_le_bytes();
-    // The highest bit of the id would say that it is compressed.
+    // The highest bit of the id would say that it is compressed; to some clients the highest of its lower half does.
     let piece = |(number, piece): (u8, &&[u8])| {
-        [&[0xfe, 0xff, 0xff, 0xff][..], &(id & 0x7fff_ffff).to_le_bytes(), &[total, number], &size, piece].concat()
+        [&[0xfe, 0xff, 0xff, 0xff][..], &(id & 0x7fff).to_le_bytes(), &[total, number], &size, piece].concat()
     };
     (0..total).zip(&pieces).map(piece).collect()
 }
