@@ -4,6 +4,7 @@
 use std::time::UNIX_EPOCH;
 
 use super::console::{Entries, file_name, position_of};
+use super::processes;
 use super::reader::parse;
 use super::state::{State, parse_start_time};
 use crate::InstanceState;
@@ -27,6 +28,13 @@ pub(crate) fn proc_stat(input: &[u8]) {
     assert!(parse_start_time(&text).is_none_or(|_| text.contains(')')));
     let stat = format!("812 ({text}) S 1 812 812 0 -1 4194560 100 0 0 0 0 0 0 0 20 0 1 0 987654 1000 100 0");
     assert_eq!(parse_start_time(&stat), Some(987_654));
+
+    // What it uses is read from the bytes as they are.
+    let _ = processes::parse(input);
+    let stat =
+        [b"812 (", input, b") S 7 812 812 0 -1 4194560 100 0 0 0 250 50 30 20 15 -5 6 0 987654 1000 512 0"].concat();
+    let process = processes::parse(&stat).expect("a process");
+    assert_eq!((process.parent, process.threads), (7, 6));
 }
 
 /// A line of the log, the name of a log file, and the line that the console makes of a text.

@@ -19,12 +19,12 @@ const ROOM: usize = 1024;
 
 /// What is used of one process' `stat` (proc_pid_stat(5)).
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Process {
-    parent: u32,
+pub(super) struct Process {
+    pub(super) parent: u32,
     /// Ticks of processor time: its own, and that of its children which ended.
     own: u64,
     ended: u64,
-    threads: u64,
+    pub(super) threads: u64,
     /// Pages.
     resident: u64,
 }
@@ -82,7 +82,7 @@ fn read(proc: impl AsFd, pid: u32) -> Option<Process> {
 }
 
 /// The second field is the program's name, which may hold anything, so counting begins after its last ")", with field 3.
-fn parse(stat: &[u8]) -> Option<Process> {
+pub(super) fn parse(stat: &[u8]) -> Option<Process> {
     let after_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
     let fields: Vec<&str> = std::str::from_utf8(&stat[after_name..]).ok()?.split_ascii_whitespace().collect();
     let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
