@@ -103,6 +103,44 @@ pub(crate) fn install_cxx_compiler() -> Result<()> {
     install(&[("g++", "/usr/bin/c++")]).context("can't install a compiler for libFuzzer, which is C++")
 }
 
+/// Prometheus' own tool, unpacked into `target/machines` from its package: installed, that would start a Prometheus here.
+pub(crate) fn promtool() -> Result<PathBuf> {
+    let tree = directory().join("prometheus");
+    let tool = tree.join("usr/bin/promtool");
+    if tool.is_file() {
+        return Ok(tool);
+    }
+    // Named as machines are: what a killed run leaves is removed by the next.
+    let temporary = directory().join(new_name());
+    fs::create_dir_all(&temporary)?;
+    println!("fetching promtool (once)");
+    // As who we are: apt's own user can't write to our directory.
+    let download = || succeed(apt(&["-o=APT::Sandbox::User=root", "download", "prometheus"]).current_dir(&temporary));
+    // An older list may name a package that is gone; one of several sources may be out of reach.
+    let downloaded = download().or_else(|_| {
+        let _ = apt(&["update"]).status();
+        download()
+    });
+    downloaded.context("can't fetch the package prometheus, for promtool")?;
+    for package in fs::read_dir(&temporary)? {
+        succeed(Command::new("dpkg-deb").arg("--extract").arg(package?.path()).arg(temporary.join("files")))?;
+    }
+    match fs::rename(temporary.join("files"), &tree) {
+        // Another run was faster.
+        Err(_) if tool.is_file() => {}
+        renamed => renamed?,
+    }
+    fs::remove_dir_all(&temporary)?;
+    Ok(tool)
+}
+
+fn apt(args: &[&str]) -> Command {
+    let mut command = Command::new("apt-get");
+    command.args(["-qq", "-o=Dpkg::Use-Pty=0"]).args(args).env("DEBIAN_FRONTEND", "noninteractive");
+    command.stdout(std::process::Stdio::null());
+    command
+}
+
 fn install(wanted: &[(&str, &str)]) -> Result<()> {
     let missing: Vec<&str> =
         wanted.iter().filter(|(_, path)| !Path::new(path).exists()).map(|(name, _)| *name).collect();
@@ -115,12 +153,6 @@ pub(crate) fn install_packages(missing: &[&str]) -> Result<()> {
         return Ok(());
     }
     println!("installing {}", missing.join(" "));
-    let apt = |args: &[&str]| {
-        let mut command = Command::new("apt-get");
-        command.args(["-qq", "-o=Dpkg::Use-Pty=0"]).args(args).env("DEBIAN_FRONTEND", "noninteractive");
-        command.stdout(std::process::Stdio::null());
-        command
-    };
     // An update fails as a whole when one of several sources is out of reach; what counts is the install.
     let _ = apt(&["update"]).status();
     let args: Vec<&str> = ["install", "--yes", "--no-install-recommends"].iter().chain(missing).copied().collect();

@@ -9,6 +9,7 @@ mod hostile;
 mod life;
 mod limits;
 mod locks;
+mod metrics;
 mod sandboxed;
 mod trouble;
 
@@ -46,6 +47,8 @@ pub(crate) const TESTS: &[Test] = &[
     test("reset and delete leave nothing", Both, false, life::nothing_left),
     test("status asks once for all and in detail for some", Both, false, life::status),
     test("logs follow, resume from a cursor and end", Both, false, life::logs),
+    test("metrics of a server are what systemd says", Both, true, metrics::figures_are_systemd_s),
+    test("metrics that are served and written please promtool", Container, false, metrics::served_and_written),
     test("a game sees Steam's library, its own files and little else", Both, true, life::sandbox),
     test("the unit verifies in silence, and its exposure is 1.5 or less", Both, false, life::unit_is_sound),
     test("a crash is followed by a restart", Both, false, trouble::restart_after_crash),
