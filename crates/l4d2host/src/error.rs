@@ -18,7 +18,7 @@ pub enum ErrorKind {
     InvalidSpec,
     /// No such instance, file or root directory.
     NotFound,
-    /// Another instance has the port.
+    /// Another instance, or another user's program, has the port.
     PortConflict,
     /// The instance is at another revision than the caller expected.
     RevisionMismatch,

@@ -18,6 +18,7 @@ pub mod fuzzing;
 mod host;
 mod initialize;
 mod instance;
+mod listener;
 mod lock;
 mod logs;
 mod process;

@@ -9,7 +9,7 @@ use srcds_query::rcon::{Client, Error as RconError, Password};
 use crate::initialize::read_rcon_password;
 use crate::instance::{self, Instance};
 use crate::staging::staged_port;
-use crate::{Error, ErrorKind, Host, InstanceState, Result};
+use crate::{Account, Error, ErrorKind, Host, InstanceState, Result, listener};
 
 /// How long a server may take to take the password. One that changes its map takes no notice of anybody meanwhile.
 const ADMISSION: Duration = Duration::from_secs(10);
@@ -29,10 +29,11 @@ pub struct Rcon {
 
 impl Host {
     /// Connects to the console of an instance that runs, at most 10 seconds long. A password that the server refuses is
-    /// not tried again: it would ban us.
+    /// not tried again: it would ban us. Nor is it sent to another user's program that has taken the port.
     pub fn rcon(&self, name: &InstanceName) -> Result<Rcon> {
         let (address, password) = self.rcon_address(name)?;
         self.check_runs(name)?;
+        check_listener(name, address.port())?;
         match Client::connect(address, &password, Instant::now() + ADMISSION) {
             Ok(client) => Ok(Rcon { name: name.clone(), client }),
             Err(error) => Err(explain(name, error)),
@@ -61,6 +62,13 @@ impl Host {
         let message = format!("instance {name} does not run: it is {}", state.as_str());
         Err(Error::new(ErrorKind::NotRunning, message).hint(hint))
     }
+}
+
+fn check_listener(name: &InstanceName, port: u16) -> Result<()> {
+    let Some(uid) = listener::stranger(port)? else { return Ok(()) };
+    let user = Account::by_uid(uid).map_or_else(|_| format!("user {uid}"), |account| account.name);
+    let message = format!("a program of {user} listens on port {port}, and not instance {name}");
+    Err(Error::new(ErrorKind::PortConflict, message).hint(format!("`ss -ltnp sport = :{port}`, as root, says which")))
 }
 
 impl Rcon {

@@ -3,6 +3,20 @@
 //! A [`Session`] is the protocol alone, bytes in and bytes out. A [`Client`] is one connection; [`sweep()`] asks many servers
 //! at once, in one thread. Whatever a server sends, every call ends by its deadline, and the memory for one reply is bounded.
 //!
+//! ```no_run
+//! use std::time::{Duration, Instant};
+//!
+//! use srcds_query::console::Status;
+//! use srcds_query::rcon::{Client, Error, Password};
+//!
+//! fn players(address: std::net::SocketAddr, password: &Password) -> Result<Vec<String>, Error> {
+//!     let deadline = Instant::now() + Duration::from_secs(5);
+//!     let reply = Client::connect(address, password, deadline)?.run("status", deadline)?;
+//!     let players = Status::parse(&reply).map(|status| status.players).unwrap_or_default();
+//!     Ok(players.into_iter().map(|player| player.name).collect())
+//! }
+//! ```
+//!
 //! Nothing here tries a password a second time: a server bans the address that guesses, 127.0.0.1 included.
 
 mod client;

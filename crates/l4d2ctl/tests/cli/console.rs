@@ -200,6 +200,15 @@ fn a_signal_gives_the_terminal_back() {
         let (status, seen) = seat.end();
         assert_eq!(status.signal(), Some(number), "{name}: {seen:?}");
     }
+    // While a command waits for its reply, too, which no key could end.
+    let mut seat = Seat::take(&sandbox, &[]);
+    seat.see("VAC secure mode is activated.");
+    seat.see("a> ");
+    seat.type_in("sim_hang 1\r");
+    seat.see("sim_hang 1\r\n");
+    seat.signal("INT");
+    let (status, seen) = seat.end();
+    assert_eq!(status.signal(), Some(2), "{seen:?}");
 }
 
 #[test]

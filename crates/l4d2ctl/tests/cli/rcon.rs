@@ -1,8 +1,10 @@
 //! Commands for a game's console, as the documents have them, and every way to have none run.
 
-use std::io::Write;
-use std::process::Stdio;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 
+use crate::files::{NOBODY, is_root};
 use crate::{Ran, Sandbox, port};
 
 /// A server that runs, with people and bots on it.
@@ -139,6 +141,46 @@ fn why_there_is_no_reply() {
     let ran = sandbox.run(&["rcon", "hung", "status"]);
     assert!(ran.code == 1 && ran.stderr.contains("instance hung does not reply"), "{ran:?}");
     assert!(ran.stderr.contains("caused by: no answer to the RCON password in time"), "{ran:?}");
+}
+
+/// While the server is not up, or has lost its port, any user of the host may listen there.
+#[test]
+fn the_password_is_not_for_whoever_took_the_port() {
+    if !is_root() {
+        // Only root can be somebody else; as root this same test runs.
+        return;
+    }
+    let sandbox = running("log on");
+    let public = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(public.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let program = public.path().join("l4d2ctl");
+    std::fs::copy(env!("CARGO_BIN_EXE_l4d2ctl"), &program).unwrap();
+    let taken = port().to_string();
+    let mut other = Command::new("setpriv");
+    other.arg(format!("--reuid={NOBODY}")).arg("--clear-groups").arg(&program).args(["simulate", "srcds_linux"]);
+    other.args(["-strictportbind", "+hostport", &taken, "+log", "on"]).current_dir(public.path());
+    let mut other = Other(other.stdout(Stdio::piped()).spawn().unwrap());
+    let lines = BufReader::new(other.0.stdout.take().unwrap()).lines();
+    assert!(lines.map_while(Result::ok).any(|line| line.starts_with("Network: ")), "it does not listen");
+    // As if that port were the one that the server was started with, and that it has lost.
+    let launch = sandbox.root().join("instances/a/staged/launch");
+    let text = std::fs::read_to_string(&launch).unwrap();
+    let (before, after) = text.split_once("+hostport\n").unwrap();
+    let after = after.split_once('\n').map_or("", |(_, after)| after);
+    std::fs::write(&launch, format!("{before}+hostport\n{taken}\n{after}")).unwrap();
+    let error = sandbox.refused(&["rcon", "a", "status"]);
+    assert!(error.contains(&format!("listens on port {taken}, and not instance a")), "{error}");
+    assert_eq!(kind(&sandbox, &["say", "a", "x"]), "port-conflict");
+}
+
+/// Another user's program, which ends with the test.
+struct Other(std::process::Child);
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[test]
