@@ -3,6 +3,8 @@
 mod servers;
 
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use servers::{INFO, PLAYERS, RULES, honest, piece, reply, server, silent, whole};
@@ -139,12 +141,15 @@ fn nothing_is_decompressed() {
 
 #[test]
 fn a_server_that_only_ever_asks_for_another_challenge_is_left() {
-    let mut number = 0_u32;
-    let address = server(move |_| {
-        number += 1;
-        vec![whole(&[b"A", &number.to_le_bytes()[..]].concat())]
+    let asked = Arc::new(AtomicU32::new(0));
+    let address = server({
+        let asked = Arc::clone(&asked);
+        move |_| vec![whole(&[b"A", &asked.fetch_add(1, Ordering::Relaxed).to_le_bytes()[..]].concat())]
     });
-    assert_eq!(info_of(address, LONG), Err(Error::Challenges));
+    // Patient enough for nothing to be sent twice.
+    assert_eq!(a2s::info(address, 10 * LONG).unwrap_err(), Error::Challenges);
+    assert_eq!(sweep(&[Target::new(address)], 10 * LONG)[0].info, Err(Error::Challenges));
+    assert!(asked.load(Ordering::Relaxed) <= 20, "{asked:?}");
     // And for the same again: that may as well be an answer that was late.
     let address = server(|_| vec![whole(b"Asame")]);
     assert_eq!(info_of(address, SHORT), Err(Error::Incomplete));

@@ -68,7 +68,8 @@ impl Pieces {
         Ok(Some(whole.pieces.into_iter().flatten().flatten().collect()))
     }
 
-    #[cfg(feature = "fuzzing")]
+    /// How many bytes are kept.
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn size(&self) -> usize {
         self.0.iter().flat_map(|partial| &partial.pieces).flatten().map(Vec::len).sum()
     }
@@ -79,5 +80,36 @@ impl Pieces {
         }
         self.0.push(Partial { id, pieces: vec![None; total], size: 0 });
         self.0.len() - 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(id: u32, total: u8, number: u8, part: &[u8]) -> Vec<u8> {
+        [&id.to_le_bytes()[..], &[total, number, 0, 0], part].concat()
+    }
+
+    #[test]
+    fn replies_that_are_never_whole_push_each_other_out() {
+        let mut pieces = Pieces::default();
+        for id in 0..1000 {
+            for number in 0..31 {
+                assert_eq!(pieces.take(&piece(id, 32, number, &[b'x'; 2000])), Ok(None));
+            }
+            assert!(pieces.size() <= MAX_REPLIES * MAX_REPLY, "{}", pieces.size());
+        }
+        // The last is whole as soon as its last piece comes.
+        let whole = pieces.take(&piece(999, 32, 31, b"x")).unwrap().unwrap();
+        assert_eq!(whole.len(), 31 * 2000 + 1);
+    }
+
+    #[test]
+    fn a_reply_has_a_largest_size() {
+        let mut pieces = Pieces::default();
+        let take = |pieces: &mut Pieces, number, size| pieces.take(&piece(7, 32, number, &vec![b'x'; size]));
+        assert_eq!((0..31).map(|number| take(&mut pieces, number, 2048)).collect::<Vec<_>>(), vec![Ok(None); 31]);
+        assert_eq!(take(&mut pieces, 31, 2049), Err(Error::TooLarge));
     }
 }
