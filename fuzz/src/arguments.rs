@@ -50,7 +50,11 @@ fn check_journalctl(request: &journalctl::Request, given: &[OsString]) {
         request.lines <= 1_000_000 && given[2].to_str().is_some_and(|given| given.trim_start_matches('0').len() <= 7)
     );
     let follow = if request.follow { "--follow" } else { "--no-follow" };
-    let mut words = vec![request.name.as_str(), "--lines", &lines, follow];
+    let whose = match &request.whose {
+        journalctl::Whose::Instance(name) => name.as_str(),
+        journalctl::Whose::All => "--all",
+    };
+    let mut words = vec![whose, "--lines", &lines, follow];
     if request.output == journalctl::Output::Json {
         words.extend(["--output", "json"]);
     }

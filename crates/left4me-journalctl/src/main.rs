@@ -1,5 +1,5 @@
-//! `left4me-journalctl NAME --lines N --follow|--no-follow [--output cat|json] [--after-cursor CURSOR]`: prints the journal
-//! of one instance's unit.
+//! `left4me-journalctl NAME|--all --lines N --follow|--no-follow [--output cat|json] [--after-cursor CURSOR]`: prints the
+//! journal of one instance's unit, or what the servers of all instances print.
 //!
 //! Called by the service user through sudo and run by root, so the caller is taken to be hostile. It becomes
 //! `/usr/bin/journalctl` with arguments built from a checked request. Nothing else of the caller's is used:
@@ -16,7 +16,7 @@ use std::io::ErrorKind;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 
-use request::{Output, Request};
+use request::{Output, Request, Whose};
 
 const JOURNALCTL: &str = "/usr/bin/journalctl";
 const EXIT_USAGE: u8 = 2;
@@ -37,8 +37,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// Why root may do this for a hostile caller: the unit is named by the names crate from a checked name, so only the
-/// journal of an instance of `left4me-server@.service` is read; the number and the cursor are checked to be such, and
+/// The slice of every server, and of nothing else.
+const SLICE: &str = "left4me-game.slice";
+
+/// Why root may do this for a hostile caller: the unit is named by the names crate from a checked name, or the slice is a
+/// constant, so only what instances of `left4me-server@.service` print is read; the number and the cursor are checked to be such, and
 /// stand behind a `=` or an option that takes them; nothing is written.
 fn become_journalctl(request: &Request) -> ExitCode {
     let error = Command::new(JOURNALCTL).args(arguments(request)).env_clear().stdin(Stdio::null()).exec();
@@ -50,21 +53,27 @@ fn arguments(request: &Request) -> Vec<String> {
     // A pager would be a shell for root. Without `--quiet` there are lines of journalctl's own ("-- No entries --",
     // "-- Boot … --") among the output, also among JSON.
     let mut arguments: Vec<String> = ["--no-pager", "--quiet"].map(str::to_owned).into();
-    arguments.push(format!("--unit={}", request.name.unit()));
+    if let Whose::Instance(name) = &request.whose {
+        arguments.push(format!("--unit={}", name.unit()));
+    }
     arguments.push(format!("--lines={}", request.lines));
     match request.output {
         Output::Cat => arguments.push("--output=cat".to_owned()),
         // Three fields instead of thirty: JSON costs twenty times what plain lines do, most of it for the fields. Cursor
         // and time are there always. `--all`: or a message of more than 4 KiB is null.
-        Output::Json => arguments.extend(
-            ["--output=json", "--output-fields=MESSAGE,PRIORITY,SYSLOG_IDENTIFIER", "--all"].map(str::to_owned),
-        ),
+        // The unit is journald's own word, where the identifier is the sender's.
+        Output::Json => arguments
+            .extend(["--output=json", "--output-fields=MESSAGE,PRIORITY,_SYSTEMD_UNIT", "--all"].map(str::to_owned)),
     }
     if request.follow {
         arguments.push("--follow".to_owned());
     }
     if let Some(cursor) = &request.after_cursor {
         arguments.push(format!("--after-cursor={cursor}"));
+    }
+    if request.whose == Whose::All {
+        // A unit's pattern would become hundreds of matches, each of which journalctl looks up for every line.
+        arguments.push(format!("_SYSTEMD_SLICE={SLICE}"));
     }
     arguments
 }
@@ -86,7 +95,11 @@ mod tests {
         assert_eq!(
             arguments_of(&["a", "--lines", "0", "--no-follow", "--output", "json", "--after-cursor", "s=1;i=2"]),
             "--no-pager --quiet --unit=left4me-server@a.service --lines=0 --output=json \
-             --output-fields=MESSAGE,PRIORITY,SYSLOG_IDENTIFIER --all --after-cursor=s=1;i=2"
+             --output-fields=MESSAGE,PRIORITY,_SYSTEMD_UNIT --all --after-cursor=s=1;i=2"
+        );
+        assert_eq!(
+            arguments_of(&["--all", "--lines", "9", "--no-follow"]),
+            "--no-pager --quiet --lines=9 --output=cat _SYSTEMD_SLICE=left4me-game.slice"
         );
     }
 }

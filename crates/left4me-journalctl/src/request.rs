@@ -19,10 +19,19 @@ pub(crate) enum Output {
     Json,
 }
 
-/// One instance's journal, and how much of it.
+/// Whose journal.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// One instance's.
+    Instance(InstanceName),
+    /// What the servers of all instances print.
+    All,
+}
+
+/// Whose journal, and how much of it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Request {
-    pub(crate) name: InstanceName,
+    pub(crate) whose: Whose,
     pub(crate) lines: u32,
     pub(crate) follow: bool,
     pub(crate) output: Output,
@@ -44,7 +53,7 @@ impl Request {
         let args: Vec<OsString> = args.collect();
         let args: Option<Vec<&str>> = args.iter().map(|arg| arg.to_str()).collect();
         let args = args.ok_or(UsageError::Usage)?;
-        let [name, "--lines", lines, follow @ ("--follow" | "--no-follow"), options @ ..] = args.as_slice() else {
+        let [whose, "--lines", lines, follow @ ("--follow" | "--no-follow"), options @ ..] = args.as_slice() else {
             return Err(UsageError::Usage);
         };
         let (output, options) = match options {
@@ -56,8 +65,11 @@ impl Request {
             ["--after-cursor", cursor] => Some(check_cursor(cursor)?),
             _ => return Err(UsageError::Usage),
         };
-        let name = name.parse().map_err(UsageError::Name)?;
-        Ok(Self { name, lines: check_lines(lines)?, follow: *follow == "--follow", output, after_cursor })
+        let whose = match *whose {
+            "--all" => Whose::All,
+            name => Whose::Instance(name.parse().map_err(UsageError::Name)?),
+        };
+        Ok(Self { whose, lines: check_lines(lines)?, follow: *follow == "--follow", output, after_cursor })
     }
 }
 
@@ -76,7 +88,7 @@ impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usage => f.write_str(
-                "usage: left4me-journalctl NAME --lines N --follow|--no-follow [--output cat|json] [--after-cursor CURSOR]",
+                "usage: left4me-journalctl NAME|--all --lines N --follow|--no-follow [--output cat|json] [--after-cursor CURSOR]",
             ),
             Self::Lines => write!(f, "the number of lines is not one of 0 to {MAX_LINES}"),
             Self::Cursor => write!(f, "the cursor is not 1 to {MAX_CURSOR} of A-Z, a-z, 0-9, '=', ';', '_' and '-'"),
@@ -101,6 +113,7 @@ mod tests {
         assert_eq!((request.lines, request.follow, request.output), (0, false, Output::Json));
         let request = parse(&["a", "--lines", "1", "--no-follow", "--after-cursor", "s=0;i=1_-"]).unwrap();
         assert_eq!(request.after_cursor.as_deref(), Some("s=0;i=1_-"));
+        assert_eq!(parse(&["--all", "--lines", "1", "--no-follow"]).unwrap().whose, Whose::All);
     }
 
     #[test]
@@ -109,6 +122,8 @@ mod tests {
             &[][..],
             &["a"],
             &["a", "--lines", "1"],
+            &["--all", "a", "--lines", "1", "--follow"],
+            &["a", "--all", "--lines", "1", "--follow"],
             &["a", "--follow", "--lines", "1"],
             &["a", "--lines=1", "--follow"],
             &["a", "--lines", "1", "--follow", "--no-follow"],
@@ -130,7 +145,7 @@ mod tests {
             let args = ["a", "--lines", "1", "--follow", "--after-cursor", cursor];
             assert_eq!(parse(&args), Err(UsageError::Cursor), "{cursor:?}");
         }
-        for name in ["", "-a", "*", "A", "a.service", "../a"] {
+        for name in ["", "-a", "--All", "--all=", "*", "A", "a.service", "../a"] {
             assert!(matches!(parse(&[name, "--lines", "1", "--follow"]), Err(UsageError::Name(_))), "{name:?}");
         }
     }
