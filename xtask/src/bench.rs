@@ -173,11 +173,11 @@ fn mounts() -> Result<()> {
 
 fn status(count: usize, target: f64) -> Result<f64> {
     let ours = format!(
-        "setpriv --reuid=left4me --regid=left4me --clear-groups env HOME={ROOT} l4d2ctl status --json >/dev/null"
+        "setpriv --reuid=left4me --regid=left4me --clear-groups env HOME={ROOT} l4d2ctl status --no-query --json >/dev/null"
     );
     let reference = "setpriv --reuid=left4me --regid=left4me --clear-groups systemctl list-units --all -o json 'left4me-server@*' >/dev/null";
     compare(
-        &format!("l4d2ctl status --json of {count} / systemctl list-units"),
+        &format!("l4d2ctl status --no-query --json of {count} / systemctl list-units"),
         target,
         21,
         (&ours, "true"),

@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    console, delete, demo, doctor, initialize, install, kick, logs, metrics, rcon, reset, say, start, status, stop,
+    console, delete, demo, doctor, initialize, install, kick, logs, metrics, players, rcon, reset, restart, say, start,
+    status, stop,
 };
 use crate::problem::Problem;
 use crate::ui::Ui;
@@ -36,10 +37,12 @@ enum Command {
     Install(install::Args),
     Initialize(initialize::Args),
     Start(start::Args),
+    Restart(restart::Args),
     Stop(stop::Args),
     Delete(delete::Args),
     Reset(reset::Args),
     Status(status::Args),
+    Players(players::Args),
     Logs(logs::Args),
     Console(console::Args),
     Rcon(rcon::Args),
@@ -74,10 +77,12 @@ fn dispatch(cli: Cli, ui: &Ui) -> Result<ExitCode, Problem> {
         Command::Install(args) => install::run(ui, args),
         Command::Initialize(args) => initialize::run(ui, args),
         Command::Start(args) => start::run(ui, args),
+        Command::Restart(args) => restart::run(ui, args),
         Command::Stop(args) => stop::run(ui, args),
         Command::Delete(args) => delete::run(ui, args),
         Command::Reset(args) => reset::run(ui, args),
         Command::Status(args) => status::run(ui, args),
+        Command::Players(args) => players::run(ui, args),
         Command::Logs(args) => logs::run(ui, args),
         Command::Console(args) => console::run(ui, args),
         Command::Rcon(args) => rcon::run(ui, args),

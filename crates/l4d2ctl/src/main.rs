@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod duration;
 mod player;
 mod problem;
 mod source;

@@ -3,12 +3,26 @@
 
 use crate::{Error, Result};
 
-/// Who else than this user listens on the port for IPv4 connections to this host; none where nobody does.
-pub(crate) fn stranger(port: u16) -> Result<Option<u32>> {
-    let file = "/proc/net/tcp";
-    let table = std::fs::read_to_string(file).map_err(|error| Error::io(format!("can't read {file}"), error))?;
-    let own = rustix::process::geteuid().as_raw();
-    Ok(listeners(&table, port).find(|&uid| uid != own))
+/// The kernel's tables of sockets, as they were when they were read. A socket of IPv6 that listens on every address takes
+/// connections of IPv4, too.
+#[derive(Debug)]
+pub(crate) struct Listeners(String);
+
+impl Listeners {
+    pub(crate) fn read() -> Result<Self> {
+        let read = |file: &str| match std::fs::read_to_string(file) {
+            // No IPv6 in this kernel.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && file.ends_with('6') => Ok(String::new()),
+            table => table.map_err(|error| Error::io(format!("can't read {file}"), error)),
+        };
+        Ok(Self(read("/proc/net/tcp")? + &read("/proc/net/tcp6")?))
+    }
+
+    /// Who else than this user listens on the port; none where nobody does.
+    pub(crate) fn stranger(&self, port: u16) -> Option<u32> {
+        let own = rustix::process::geteuid().as_raw();
+        listeners(&self.0, port).find(|&uid| uid != own)
+    }
 }
 
 /// The users of the sockets that listen on the port, on any address: `sl local_address rem_address st … uid …`, in hex.
@@ -44,8 +58,11 @@ mod tests {
     fn the_kernel_s_own_table_is_read() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-        assert_eq!(listeners(&table, port).collect::<Vec<_>>(), [rustix::process::geteuid().as_raw()]);
-        assert_eq!(stranger(port).unwrap(), None);
+        let tables = Listeners::read().unwrap();
+        assert_eq!(listeners(&tables.0, port).collect::<Vec<_>>(), [rustix::process::geteuid().as_raw()]);
+        assert_eq!(tables.stranger(port), None);
+        let both = std::net::TcpListener::bind("[::]:0").unwrap();
+        let port = both.local_addr().unwrap().port();
+        assert_eq!(listeners(&Listeners::read().unwrap().0, port).count(), 1, "one that takes IPv4, too");
     }
 }

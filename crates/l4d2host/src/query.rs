@@ -6,7 +6,9 @@ use names::InstanceName;
 use overlay::beneath::Dir;
 
 use crate::instance::{self, Instance};
+use crate::problems::{self, Seen};
 use crate::staging::staged_revision;
+use crate::status::now;
 use crate::{Host, InstanceState, InstanceStatus, LogOptions, LogStream, Result, UnitDetails, UnitState};
 
 impl Host {
@@ -104,12 +106,12 @@ impl Host {
         let (instance, problem) = match Instance::read(root, name) {
             Ok(Some(instance)) => (Some(instance), None),
             Ok(None) if !self.is_at_work(name) => return None,
-            Ok(None) => (None, Some("it has no files: `l4d2ctl delete` clears what is left".to_owned())),
-            Err(error) => (None, Some(error.to_string())),
+            Ok(None) => (None, Some(problems::without_files(name))),
+            Err(error) => (None, Some(problems::damaged(name, &error))),
         };
         let staged_revision = staged_revision(root, name).unwrap_or(None);
         let revision = instance.as_ref().map(|instance| instance.revision.clone());
-        Some(InstanceStatus {
+        let mut status = InstanceStatus {
             name: name.clone(),
             state: unit.as_ref().map_or(InstanceState::Unknown, state),
             active_state: unit.as_ref().map_or("unknown".to_owned(), |unit| unit.active_state.clone()),
@@ -124,11 +126,14 @@ impl Host {
             revision,
             staged_revision,
             supervisor: self.supervisor_kind().as_str(),
-            problem,
-        })
+            live: None,
+            problems: problem.into_iter().collect(),
+        };
+        status.problems.extend(problems::of(&Seen { status: &status, port: None, log: None, now: now() }));
+        Some(status)
     }
 }
 
-fn state(unit: &UnitState) -> InstanceState {
+pub(crate) fn state(unit: &UnitState) -> InstanceState {
     InstanceState::from_unit(&unit.active_state, &unit.sub_state)
 }

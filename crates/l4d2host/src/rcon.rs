@@ -8,8 +8,9 @@ use srcds_query::rcon::{Client, Error as RconError, Password};
 
 use crate::initialize::read_rcon_password;
 use crate::instance::{self, Instance};
+use crate::listener::Listeners;
 use crate::staging::staged_port;
-use crate::{Account, Error, ErrorKind, Host, InstanceState, Result, listener};
+use crate::{Account, Error, ErrorKind, Host, InstanceState, Result};
 
 /// How long a server may take to take the password. One that changes its map takes no notice of anybody meanwhile.
 const ADMISSION: Duration = Duration::from_secs(10);
@@ -65,7 +66,7 @@ impl Host {
 }
 
 fn check_listener(name: &InstanceName, port: u16) -> Result<()> {
-    let Some(uid) = listener::stranger(port)? else { return Ok(()) };
+    let Some(uid) = Listeners::read()?.stranger(port) else { return Ok(()) };
     let user = Account::by_uid(uid).map_or_else(|_| format!("user {uid}"), |account| account.name);
     let message = format!("a program of {user} listens on port {port}, and not instance {name}");
     Err(Error::new(ErrorKind::PortConflict, message).hint(format!("`ss -ltnp sport = :{port}`, as root, says which")))

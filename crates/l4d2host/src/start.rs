@@ -1,4 +1,4 @@
-//! `start` and `stop`.
+//! `start`, `restart` and `stop`.
 
 use names::InstanceName;
 use overlay::beneath::Dir;
@@ -23,25 +23,37 @@ pub struct Started {
 impl Host {
     /// Stages the instance's whole plan and asks the supervisor to enable and start it: nothing else.
     pub fn start(&self, name: &InstanceName) -> Result<Started> {
+        self.run(name, false)
+    }
+
+    /// The same, after stopping the instance if it runs. What can be refused is refused before that.
+    pub fn restart(&self, name: &InstanceName) -> Result<Started> {
+        self.run(name, true)
+    }
+
+    fn run(&self, name: &InstanceName, restart: bool) -> Result<Started> {
         let root = self.open()?;
         let lock = self.lock(&root, Lock::Instance(name))?;
         let tmp = open_swept(&root, name)?;
         let instance = Instance::require(&root, name)?;
         self.check_not_held_by_other(&root, name)?;
         let state = self.state_of(name)?;
-        if matches!(state, InstanceState::Running | InstanceState::Starting) {
+        let runs = matches!(state, InstanceState::Running | InstanceState::Starting);
+        if runs && !restart {
             let revision = crate::staging::staged_revision(&root, name)?;
             return Ok(Started { already_running: true, revision });
         }
         // Before anything changes: one that waits for it in vain is to leave everything as it was.
         let _installation = self.lock(&root, Lock::InstallationShared)?;
         check_installed(&root)?;
-        if matches!(state, InstanceState::CrashLooping | InstanceState::Stopping | InstanceState::Unknown) {
-            // Between two runs of a server that keeps crashing, or at the end of one, or maybe just that: what follows
-            // writes to the upper, which must not be mounted meanwhile.
+        make_runtime(&root, name)?;
+        let plan = Staged::plan(&root, name, &instance)?;
+        if runs || matches!(state, InstanceState::CrashLooping | InstanceState::Stopping | InstanceState::Unknown) {
+            // What runs; or is between two runs of a server that keeps crashing, or at the end of one, or maybe just that:
+            // what follows writes to the upper, which must not be mounted meanwhile.
             self.supervisor().disable(name, &lock)?;
         }
-        stage(&tmp, &root, name, &instance)?;
+        stage(&plan, &tmp, &root, name)?;
         self.supervisor().enable(name, &lock)?;
         Ok(Started { already_running: false, revision: Some(instance.revision) })
     }
@@ -66,9 +78,7 @@ fn check_installed(root: &Dir) -> Result<()> {
     Err(Error::new(ErrorKind::InstallationMissing, message).hint("`l4d2ctl install` brings it"))
 }
 
-fn stage(tmp: &Dir, root: &Dir, name: &InstanceName, instance: &Instance) -> Result<()> {
-    make_runtime(root, name)?;
-    let plan = Staged::plan(root, name, instance)?;
+fn stage(plan: &Staged, tmp: &Dir, root: &Dir, name: &InstanceName) -> Result<()> {
     let dir = root.open_dir(format!("instances/{name}"))?;
     // One that is damaged is replaced like any other; only its aliases are then unknown.
     let old = Staged::read(&dir)?;

@@ -3,6 +3,8 @@
 use names::{InstanceName, Port};
 use serde::Serialize;
 
+use crate::{Live, StatusProblem};
+
 /// Names one content of a spec: the first 16 hex digits of its bytes' SHA-256.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
@@ -140,8 +142,15 @@ pub struct InstanceStatus {
     pub pending: bool,
     /// Which supervisor answers for it: `systemd` or `embedded`.
     pub supervisor: &'static str,
-    /// Why the instance's files could not be read, where they could not.
-    pub problem: Option<String>,
+    /// What its server says of itself; none where that was not asked.
+    pub live: Option<Live>,
+    /// What is wrong, the gravest first. Of what only the server's answer or its log shows: where it was asked.
+    pub problems: Vec<StatusProblem>,
+}
+
+/// Now, in seconds since 1970.
+pub(crate) fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
 fn as_text<S: serde::Serializer>(name: &InstanceName, serializer: S) -> Result<S::Ok, S::Error> {

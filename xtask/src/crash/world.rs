@@ -185,7 +185,7 @@ impl World {
     }
 
     fn status(&self) -> Result<Option<Value>> {
-        let output = self.service_user_command(&["l4d2ctl", "status", NAME, "--json"]).output()?;
+        let output = self.service_user_command(&["l4d2ctl", "status", NAME, "--no-query", "--json"]).output()?;
         let json: Value = serde_json::from_slice(&output.stdout)
             .with_context(|| format!("status says {}", String::from_utf8_lossy(&output.stdout)))?;
         if json["error"]["kind"] == "not-found" {
@@ -203,7 +203,7 @@ impl World {
     /// What holds also after a command that was killed half way: the instance is the old one or the new one, whole.
     pub(super) fn check_whole(&self) -> Result<()> {
         if let Some(status) = self.status()? {
-            ensure!(status["problem"].is_null(), "status shows a problem: {status}");
+            ensure!(!crate::machine::is_damaged(&status), "status shows damage: {status}");
             let found = self.check_spec()?;
             ensure!(!status["revision"].is_null(), "no revision: {status}");
             if let Some(password) = &self.rcon_password {

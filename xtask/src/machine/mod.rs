@@ -130,6 +130,12 @@ pub(crate) fn install_programs(machine: &mut dyn Machine) -> Result<()> {
     Ok(())
 }
 
+/// Whether an instance's status says that its files are not whole: other problems are a server's own.
+pub(crate) fn is_damaged(status: &serde_json::Value) -> bool {
+    let damage = |problem: &serde_json::Value| problem["kind"] == "damaged" || problem["kind"] == "no-files";
+    status["problems"].as_array().is_none_or(|problems| problems.iter().any(damage))
+}
+
 /// Waits until the manager has started everything. `degraded` is as good as `running`: in a container a unit fails.
 fn wait_for_boot(machine: &mut dyn Machine, limit: Duration) -> Result<()> {
     let up = "systemctl is-system-running | grep -qE '^(running|degraded)$'";

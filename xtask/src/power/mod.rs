@@ -187,9 +187,9 @@ fn plan(count: usize) -> Vec<(bool, Option<f64>)> {
 
 /// No instance is half.
 fn whole_status(host: &mut Container) -> Result<()> {
-    let status: Value = serde_json::from_str(&host.ok("l4d2ctl status --json")?)?;
+    let status: Value = serde_json::from_str(&host.ok("l4d2ctl status --no-query --json")?)?;
     for instance in status["instances"].as_array().context("no instances in the status")? {
-        ensure!(instance["problem"].is_null(), "half an instance: {instance}");
+        ensure!(!crate::machine::is_damaged(instance), "half an instance: {instance}");
         let name = instance["name"].as_str().unwrap_or_default();
         ensure!(["keep", "fresh"].contains(&name), "an instance that nobody made: {instance}");
     }

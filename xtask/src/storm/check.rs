@@ -111,7 +111,7 @@ fn settled(options: &Options) -> Result<BTreeMap<String, Value>> {
 }
 
 fn statuses(options: &Options) -> Result<BTreeMap<String, Value>> {
-    let document: Value = serde_json::from_str(&ok(options, &["status", "--json"], "")?)?;
+    let document: Value = serde_json::from_str(&ok(options, &["status", "--no-query", "--json"], "")?)?;
     let instances = document["instances"].as_array().context("no instances")?.iter();
     Ok(instances.map(|status| (status["name"].as_str().unwrap_or_default().to_owned(), status.clone())).collect())
 }
@@ -119,7 +119,7 @@ fn statuses(options: &Options) -> Result<BTreeMap<String, Value>> {
 /// One instance: its files are whole, and it runs, is mounted and enabled just if the status says so.
 fn compare(options: &Options, name: &str, status: &Value) -> Result<()> {
     let runs = status["state"] == "running";
-    ensure!(status["problem"].is_null(), "it is damaged");
+    ensure!(!crate::machine::is_damaged(status), "it is damaged");
     password(name)?;
     let instance = format!("{ROOT}/instances/{name}");
     let sum = Command::new("sha256sum").arg(format!("{instance}/spec.yaml")).output()?;

@@ -157,7 +157,7 @@ fn healthy(script: &Script, document: &serde_json::Value, output: &Output) -> Re
         return Err("a success with words on stderr".to_owned());
     }
     let instances = document["instances"].as_array().map(Vec::as_slice).unwrap_or_default();
-    match instances.iter().find(|instance| !instance["problem"].is_null() || instance["state"] == "unknown") {
+    match instances.iter().find(|instance| crate::machine::is_damaged(instance) || instance["state"] == "unknown") {
         Some(instance) if script.verb.starts_with("status") => Err(format!("damaged: {instance}")),
         _ => Ok(Outcome::Ok),
     }

@@ -71,7 +71,7 @@ pub(super) fn status(host: &mut Host) -> Result<()> {
     host.make("b", 27102, &[])?;
     host.l4_ok("start a")?;
     let table = host.l4_ok("status")?;
-    ensure!(table.lines().count() == 3 && table.contains("a     running  27101  yes"), "{table}");
+    ensure!(table.lines().count() == 3 && table.contains("a     running  27101  0/4      c1m1_hotel  yes"), "{table}");
     let pid = host.status("a", "main_pid")?;
     let comm = host.ok(&format!("cat /proc/{pid}/comm"))?;
     ensure!(comm.trim() == "srcds_linux", "main_pid {pid} is {comm}");

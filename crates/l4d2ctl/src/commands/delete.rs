@@ -6,6 +6,7 @@ use l4d2host::Revision;
 use names::InstanceName;
 use serde_json::json;
 
+use super::when::{When, Words};
 use super::{open_host, parse_name, parse_revision};
 use crate::problem::Problem;
 use crate::ui::Ui;
@@ -13,6 +14,9 @@ use crate::ui::Ui;
 /// Stop an instance and remove it, with all that its server wrote
 ///
 /// Overlays and the game stay. Deleting what is not there succeeds.
+///
+/// With --when-empty it waits until nobody plays on it. Ctrl-C ends the waiting,
+/// and players who were warned are told.
 ///
 /// Example: l4d2ctl delete friday
 #[derive(Debug, clap::Args)]
@@ -24,10 +28,18 @@ pub(crate) struct Args {
     /// Delete the instance only if it is at this revision
     #[arg(long, value_name = "REVISION", value_parser = parse_revision)]
     if_revision: Option<Revision>,
+    #[command(flatten)]
+    when: When,
 }
 
-pub(crate) fn run(ui: &Ui, Args { name, if_revision }: Args) -> Result<ExitCode, Problem> {
-    let existed = open_host(ui)?.delete(&name, if_revision.as_ref())?;
+pub(crate) fn run(ui: &Ui, Args { name, if_revision, when }: Args) -> Result<ExitCode, Problem> {
+    let host = open_host(ui)?;
+    let words = Words { warning: "This server is closed", what: "The end of this server" };
+    let mut existed = false;
+    when.each(ui, &host, std::slice::from_ref(&name), words, |name| {
+        existed = host.delete(name, if_revision.as_ref())?;
+        Ok(())
+    })?;
     ui.data(&json!({ "name": name.as_str(), "deleted": true, "existed": existed }), || match existed {
         true => format!("instance {name} deleted\n"),
         false => format!("instance {name} was not there\n"),

@@ -9,12 +9,15 @@ pub(crate) mod install;
 pub(crate) mod kick;
 pub(crate) mod logs;
 pub(crate) mod metrics;
+pub(crate) mod players;
 pub(crate) mod rcon;
 pub(crate) mod reset;
+pub(crate) mod restart;
 pub(crate) mod say;
 pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod stop;
+pub(crate) mod when;
 
 use l4d2host::{ErrorKind, Host, Revision};
 use names::InstanceName;

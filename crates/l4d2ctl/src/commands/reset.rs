@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use names::InstanceName;
 use serde_json::json;
 
+use super::when::{When, Words};
 use super::{open_host, parse_name, suggest};
 use crate::problem::Problem;
 use crate::ui::Ui;
@@ -13,6 +14,9 @@ use crate::ui::Ui;
 ///
 /// The instance itself, its spec and its overlays stay.
 ///
+/// With --when-empty it waits until nobody plays on it. Ctrl-C ends the waiting,
+/// and players who were warned are told.
+///
 /// Example: l4d2ctl reset friday
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -20,11 +24,16 @@ pub(crate) struct Args {
     /// The instance
     #[arg(value_parser = parse_name)]
     name: InstanceName,
+    #[command(flatten)]
+    when: When,
 }
 
-pub(crate) fn run(ui: &Ui, Args { name }: Args) -> Result<ExitCode, Problem> {
+pub(crate) fn run(ui: &Ui, Args { name, when }: Args) -> Result<ExitCode, Problem> {
     let host = open_host(ui)?;
-    host.reset(&name).map_err(|error| suggest(&host, &name, error))?;
+    let words = Words { warning: "This server is reset", what: "The reset" };
+    when.each(ui, &host, std::slice::from_ref(&name), words, |name| {
+        host.reset(name).map_err(|error| suggest(&host, name, error))
+    })?;
     ui.data(&json!({ "name": name.as_str(), "reset": true }), || format!("instance {name} reset\n"))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use l4d2host::{Host, InstanceState, InstanceStatus};
+use l4d2host::{Host, InstanceState, InstanceStatus, Live, Observe, StatusProblem};
 use names::InstanceName;
 use serde_json::json;
 
@@ -12,6 +12,11 @@ use crate::text;
 use crate::ui::{Ui, wants_colour};
 
 /// Show instances: all in a table, or named ones with every detail
+///
+/// Servers are asked for their players, map and health, all at once and within
+/// a second, and what they logged since the last time is looked through. What is
+/// wrong stands below, with what to do. --no-query asks and reads nothing of
+/// theirs.
 ///
 /// Pending: the spec was changed since the instance was last started, and the
 /// next start uses it. What systemd has to be asked for each instance by itself
@@ -25,21 +30,27 @@ pub(crate) struct Args {
     /// The instances; all, if none is named
     #[arg(value_name = "NAME", value_parser = parse_name)]
     names: Vec<InstanceName>,
+    /// Ask no server and read no log: only what the supervisor says
+    #[arg(long)]
+    no_query: bool,
 }
 
-pub(crate) fn run(ui: &Ui, Args { names }: Args) -> Result<ExitCode, Problem> {
+pub(crate) fn run(ui: &Ui, Args { names, no_query }: Args) -> Result<ExitCode, Problem> {
     let host = open_host(ui)?;
-    show(ui, &host, &names)?;
+    show(ui, &host, &names, !no_query)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints the status of these instances, or of all.
-pub(crate) fn show(ui: &Ui, host: &Host, names: &[InstanceName]) -> Result<(), Problem> {
-    let statuses = match names {
+/// Prints the status of these instances, or of all; `query`: with what the servers say.
+pub(crate) fn show(ui: &Ui, host: &Host, names: &[InstanceName], query: bool) -> Result<(), Problem> {
+    let mut statuses = match names {
         [] => host.all_statuses()?,
         [name] => vec![host.get_instance_status(name).map_err(|error| suggest(host, name, error))?],
         names => host.named_statuses(names)?,
     };
+    if query {
+        host.observe(&mut statuses, Observe { stats: !names.is_empty(), ..Observe::default() })?;
+    }
     if statuses.is_empty() {
         ui.note("no instances yet: `l4d2ctl initialize NAME -f SPEC.yaml` makes one");
     }
@@ -50,42 +61,65 @@ pub(crate) fn show(ui: &Ui, host: &Host, names: &[InstanceName]) -> Result<(), P
     })
 }
 
-const HEADINGS: [&str; 6] = ["NAME", "STATE", "PORT", "ENABLED", "SINCE", "NOTE"];
+const COLUMNS: usize = 8;
+
+const HEADINGS: [&str; COLUMNS] = ["NAME", "STATE", "PORT", "PLAYERS", "MAP", "ENABLED", "SINCE", "NOTE"];
 
 fn table(statuses: &[InstanceStatus], now: u64) -> String {
     if statuses.is_empty() {
         return String::new();
     }
-    let rows: Vec<[String; 6]> = statuses.iter().map(|status| row(status, now)).collect();
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([HEADINGS[column].len()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..HEADINGS.len()).map(width).collect();
-    let line = |cells: &[String; 6]| {
-        let padded: Vec<String> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        padded.join("  ").trim_end().to_owned() + "\n"
-    };
+    let rows: Vec<[String; COLUMNS]> = statuses.iter().map(|status| row(status, now)).collect();
+    let lines = text::table(&HEADINGS, &rows);
+    let (headings, lines) = lines.split_once('\n').unwrap_or_default();
     let coloured = wants_colour(&std::io::stdout());
-    let headings = line(&HEADINGS.map(str::to_owned));
-    let lines = statuses.iter().zip(&rows).map(|(status, row)| paint(&line(row), status.state, coloured));
-    [headings].into_iter().chain(lines).collect()
+    let lines = statuses.iter().zip(lines.lines()).map(|(status, line)| paint(line, status.state, coloured) + "\n");
+    let problems = statuses.iter().flat_map(|status| {
+        let of = |problem: &StatusProblem| format!("\n{}: {}\n", status.name, words(problem));
+        status.problems.iter().map(of)
+    });
+    [format!("{headings}\n")].into_iter().chain(lines).chain(problems).collect()
 }
 
-fn row(status: &InstanceStatus, now: u64) -> [String; 6] {
-    let note = match (&status.problem, status.pending) {
-        (Some(problem), _) => text::harmless(problem.as_bytes(), false),
-        (None, true) => "pending: spec changed".to_owned(),
-        (None, false) => String::new(),
-    };
+/// A problem and what to do, on two lines.
+fn words(problem: &StatusProblem) -> String {
+    let harmless = |text: &str| text::harmless(text.as_bytes(), false);
+    format!("{}\n  hint: {}", harmless(&problem.message), harmless(&problem.hint))
+}
+
+/// "3/8", and bots where there are some.
+fn players(live: &Live) -> Option<String> {
+    let (humans, most) = (live.humans?, live.max_players?);
+    let bots = live.bots.filter(|&bots| bots > 0).map_or_else(String::new, |bots| format!(" +{bots} bots"));
+    Some(format!("{humans}/{most}{bots}"))
+}
+
+fn row(status: &InstanceStatus, now: u64) -> [String; COLUMNS] {
+    let pending = status.pending.then(|| "pending: spec changed".to_owned());
+    let problems = status.problems.iter().map(|problem| problem.kind.to_owned());
+    let note: Vec<String> = pending.into_iter().chain(problems).collect();
+    let dash = || "-".to_owned();
+    let live = status.live.as_ref();
+    let unanswered = live.filter(|live| !live.answering).map(|_| "no answer".to_owned());
     [
         status.name.to_string(),
         status.state.as_str().to_owned(),
-        status.port.map_or("-".to_owned(), |port| port.to_string()),
+        status.port.map_or_else(dash, |port| port.to_string()),
+        unanswered.or(live.and_then(players)).unwrap_or_else(dash),
+        live.and_then(|live| live.map.as_deref()).map_or_else(dash, |map| short(map, 24)),
         if status.enabled { "yes" } else { "no" }.to_owned(),
-        status.since.map_or("-".to_owned(), |since| text::ago(since, now)),
-        note,
+        status.since.map_or_else(dash, |since| text::ago(since, now)),
+        note.join(", "),
     ]
+}
+
+/// What a server says, made harmless and no longer than a column.
+fn short(text: &str, most: usize) -> String {
+    let text = text::harmless(text.as_bytes(), false);
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
 }
 
 /// The state's own word in its colour; the word alone says as much.
@@ -120,6 +154,33 @@ fn details(status: &InstanceStatus, now: u64) -> String {
         ("pending", if status.pending { "yes: the next start uses the changed spec" } else { "no" }.to_owned()),
         ("supervisor", status.supervisor.to_owned()),
     ];
-    lines.extend(status.problem.as_ref().map(|problem| ("problem", text::harmless(problem.as_bytes(), false))));
-    lines.into_iter().map(|(key, value)| format!("{key:>10}  {value}\n")).collect()
+    lines.extend(status.live.as_ref().map(live_lines).unwrap_or_default());
+    let lines = lines.into_iter().map(|(key, value)| format!("{key:>10}  {value}\n"));
+    let problems = status.problems.iter().map(|problem| {
+        let text = words(problem);
+        format!("{:>10}  {}\n", "problem", text.replace('\n', &format!("\n{:10}", "")))
+    });
+    lines.chain(problems).collect()
+}
+
+/// What the server says of itself.
+fn live_lines(live: &Live) -> Vec<(&'static str, String)> {
+    let text = |text: &Option<String>| text.as_ref().map(|text| text::harmless(text.as_bytes(), false));
+    if !live.answering {
+        let why = text(&live.unanswered).unwrap_or_else(|| "it is not known why".to_owned());
+        return vec![("answers", format!("no: {why}"))];
+    }
+    let latency = live.latency_ms.map_or_else(String::new, |ms| format!(", after {ms:.1} ms"));
+    let sleeping = live.hibernating.map(|sleeps| if sleeps { "yes: nobody is on it" } else { "no" }.to_owned());
+    let lines = [
+        ("answers", Some(format!("yes{latency}"))),
+        ("hostname", text(&live.hostname)),
+        ("map", text(&live.map)),
+        ("players", players(live)),
+        ("hibernates", sleeping),
+        ("version", text(&live.version)),
+        ("frames", live.fps.map(|fps| format!("{fps:.1} a second"))),
+        ("traffic", live.in_kb.zip(live.out_kb).map(|(i, o)| format!("{i:.1} KB/s in, {o:.1} KB/s out"))),
+    ];
+    lines.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
 }

@@ -242,7 +242,7 @@ fn no_command_forgets_to_ask_whose_the_root_is() {
         let args: &[&str] = match command {
             "install" | "status" | "metrics" => &[],
             "initialize" => &["a", "-f", "spec.yaml"],
-            "start" | "stop" | "delete" | "reset" | "logs" | "console" => &["a"],
+            "start" | "restart" | "stop" | "delete" | "reset" | "players" | "logs" | "console" => &["a"],
             "rcon" | "say" | "kick" | "ban" => &["a", "x"],
             // These two look at no root directory that is there, or only say what they see.
             "demo" | "doctor" | "help" => continue,

@@ -27,11 +27,12 @@ fn each_command_prints_one_document() {
     let fields = [
         "active_state",
         "enabled",
+        "live",
         "main_pid",
         "name",
         "pending",
         "port",
-        "problem",
+        "problems",
         "restarts",
         "result",
         "revision",

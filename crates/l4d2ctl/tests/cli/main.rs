@@ -8,6 +8,7 @@ mod doctor;
 mod files;
 mod json;
 mod life;
+mod live;
 mod locks;
 mod metrics;
 mod printed;
@@ -16,6 +17,7 @@ mod rcon;
 mod shapes;
 mod specs;
 mod steam;
+mod when_empty;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -129,7 +131,7 @@ impl Sandbox {
     }
 
     fn state(&self, name: &str) -> String {
-        self.json(&["status", name])["instances"][0]["state"].as_str().unwrap().to_owned()
+        self.json(&["status", name, "--no-query"])["instances"][0]["state"].as_str().unwrap().to_owned()
     }
 
     /// Waits until `is` holds. Bounded; there is no event to wait for in another program's state.

@@ -37,6 +37,7 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use crate::heard::{self, Mark, News};
 use crate::process::spawn_error;
 use crate::supervisor::{Supervisor, SupervisorKind};
 use crate::{Error, ErrorKind, Held, LogOptions, LogStream, Pressure, Result, UnitDetails, UnitState, Usage};
@@ -220,6 +221,32 @@ impl Supervisor for Embedded {
 
     fn logs(&self, name: &InstanceName, options: &LogOptions) -> Result<LogStream> {
         reader::stream(&self.open()?, name, options)
+    }
+
+    fn news(&self, names: &[InstanceName], marks: &BTreeMap<String, Mark>) -> Result<Vec<News>> {
+        let root = self.open()?;
+        let mut news = Vec::new();
+        for name in names {
+            let after_cursor = marks.get(name.as_str()).map(|mark| mark.cursor.clone());
+            let mut limit = after_cursor.is_none().then_some(heard::LINES);
+            let options = LogOptions { lines: heard::LINES, follow: false, after_cursor, details: true };
+            let lines = match reader::stream(&root, name, &options) {
+                // The log is another one since the mark was made.
+                Err(error) if error.kind() == ErrorKind::Usage => {
+                    limit = Some(heard::LINES);
+                    reader::stream(&root, name, &LogOptions { after_cursor: None, ..options })?
+                }
+                lines => lines?,
+            };
+            let named = name.clone();
+            let lines = Box::new(lines.map(move |entry| Ok((named.clone(), entry?))));
+            news.push(News { log: name.to_string(), limit, lines });
+        }
+        Ok(news)
+    }
+
+    fn log_of<'a>(&self, name: &'a InstanceName) -> &'a str {
+        name.as_str()
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
-use super::interrupt::Interrupted;
+use crate::interrupt::Interrupted;
 use crate::{Error, Result};
 
 /// Nobody types more; a terminal hands over at most a line of 4 KiB.

@@ -10,7 +10,6 @@ mod client;
 mod failure;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
-mod interrupt;
 mod manifest;
 mod output;
 mod pty;

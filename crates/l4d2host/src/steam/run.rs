@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::interrupt::Interrupted;
 use super::output::{Event, Lines, is_prompt, parse};
 use super::{APP, InstallRequest, Progress, ask, pty, session};
+use crate::interrupt::Interrupted;
 use crate::{Error, ErrorKind, Result};
 
 /// How many of its last lines explain a failure, and how many events are kept to find the reason in.
@@ -66,7 +66,10 @@ impl Run {
             user: request.user.clone(),
             silence_limit: request.silence_limit,
             ask: request.ask && request.user.is_some(),
-            interrupted: Interrupted::watch()?,
+            interrupted: Interrupted::watch(
+                "interrupted: SteamCMD was ended",
+                "`l4d2ctl install` goes on where it was",
+            )?,
         })
     }
 

@@ -14,7 +14,7 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::interrupt::timespec;
+use crate::interrupt::timespec;
 use crate::{Error, ErrorKind, Result};
 
 /// util-linux' (essential in Debian) or busybox'. A new session can't be had otherwise: between fork and exec only unsafe

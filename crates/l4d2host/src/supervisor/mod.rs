@@ -7,6 +7,7 @@ use std::fmt;
 
 use names::InstanceName;
 
+use crate::heard::{Mark, News};
 use crate::{Held, LogOptions, LogStream, Pressure, Result, UnitDetails, UnitState, Usage};
 
 /// Which of the two.
@@ -29,7 +30,7 @@ impl SupervisorKind {
 }
 
 /// What the host library asks of a supervisor.
-pub trait Supervisor: fmt::Debug {
+pub(crate) trait Supervisor: fmt::Debug {
     /// Which one it is.
     fn kind(&self) -> SupervisorKind;
 
@@ -56,4 +57,10 @@ pub trait Supervisor: fmt::Debug {
 
     /// The instance's log.
     fn logs(&self, name: &InstanceName, options: &LogOptions) -> Result<LogStream>;
+
+    /// What these instances logged after the marks, each by the name of its log; reading goes on while nobody waits.
+    fn news(&self, names: &[InstanceName], marks: &BTreeMap<String, Mark>) -> Result<Vec<News>>;
+
+    /// The name of the log that an instance's lines are in.
+    fn log_of<'a>(&self, name: &'a InstanceName) -> &'a str;
 }

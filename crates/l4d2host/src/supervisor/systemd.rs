@@ -19,6 +19,7 @@ use std::process::Stdio;
 use names::InstanceName;
 
 use super::{Supervisor, SupervisorKind};
+use crate::heard::{self, Mark, News};
 use crate::process::{command, exit_code, spawn_error};
 use crate::{Error, ErrorKind, Held, LogOptions, LogStream, Pressure, Result, UnitDetails, UnitState, Usage};
 
@@ -27,6 +28,9 @@ pub(crate) const UNIT: &str = "lib/systemd/system/left4me-server@.service";
 
 /// Where an enabled unit has its link.
 const WANTS: &str = "/etc/systemd/system/multi-user.target.wants";
+
+/// The one log of all instances.
+pub(crate) const JOURNAL: &str = "journal";
 
 /// How many of the last lines explain a failed start.
 const CAUSE_LINES: u32 = 10;
@@ -199,6 +203,18 @@ impl Supervisor for Systemd {
         args.extend(if options.details { ["--output", "json"] } else { ["--output", "cat"] });
         args.extend(options.after_cursor.iter().flat_map(|cursor| ["--after-cursor", cursor.as_str()]));
         journal::stream(self.sudo("left4me-journalctl", &args)?, options.details)
+    }
+
+    fn news(&self, _: &[InstanceName], marks: &BTreeMap<String, Mark>) -> Result<Vec<News>> {
+        let lines = heard::LINES.to_string();
+        let mut args = vec!["--all", "--lines", &lines, "--no-follow", "--output", "json"];
+        args.extend(marks.get(JOURNAL).iter().flat_map(|mark| ["--after-cursor", mark.cursor.as_str()]));
+        let lines = journal::of_all(self.sudo("left4me-journalctl", &args)?)?;
+        Ok(vec![News { log: JOURNAL.to_owned(), limit: Some(heard::LINES), lines }])
+    }
+
+    fn log_of<'a>(&self, _: &'a InstanceName) -> &'a str {
+        JOURNAL
     }
 }
 

@@ -222,7 +222,7 @@ fn status_is_told(t: &TestHost, what: &str) {
     let statuses = t.host.all_statuses().unwrap();
     assert!(begun.elapsed() < LIMIT, "{what}: status took {:?}", begun.elapsed());
     let two = statuses.iter().find(|status| status.name.as_str() == "two").unwrap();
-    assert!(two.problem.is_none() && two.state == InstanceState::Stopped, "{what}: {two:?}");
+    assert!(two.problems.is_empty() && two.state == InstanceState::Stopped, "{what}: {two:?}");
 }
 
 fn what_the_game_leaves_stops_no_command(t: &TestHost) {

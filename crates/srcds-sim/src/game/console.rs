@@ -60,6 +60,8 @@ impl Console {
             ["stats"] => printed.push_str(&self.stats()),
             ["quit" | "exit"] => self.quit = true,
             ["say", text @ ..] => self.say(&text.join(" ")),
+            // Not the game's: prints a line on the console, which the real `echo` does to whoever gave the command.
+            ["sim_print", text @ ..] => say(&text.join(" ")),
             ["kick" | "kickid", player, reason @ ..] => {
                 printed.push_str(&players::kick(&mut self.cvars, player, &reason.join(" ")));
             }

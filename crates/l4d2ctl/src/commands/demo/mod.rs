@@ -123,7 +123,7 @@ impl Demo {
             let instances = self.host.all_statuses()?;
             return self.ui.data(&json!({ "event": "status", "instances": instances }), String::new);
         }
-        super::status::show(&self.ui, &self.host, &[])?;
+        super::status::show(&self.ui, &self.host, &[], true)?;
         self.show_logs()
     }
 

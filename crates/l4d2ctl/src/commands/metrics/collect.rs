@@ -118,7 +118,7 @@ fn add_status(all: &mut Metrics, status: &InstanceStatus) {
         all.add(metrics::ENABLED, &[name], flag(status.enabled));
     }
     all.add(metrics::PENDING, &[name], flag(status.pending));
-    all.add(metrics::PROBLEM, &[name], flag(status.problem.is_some()));
+    all.add(metrics::PROBLEM, &[name], flag(!status.problems.is_empty()));
     if status.state == InstanceState::Running {
         add_some(all, metrics::START_TIME, status.name.as_str(), status.since.map(number));
     }

@@ -4,8 +4,10 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, UNIX_EPOCH};
 
+use names::InstanceName;
 use serde_json::Value;
 
+use crate::heard::NamedLines;
 use crate::process::{exit_code, spawn_error};
 use crate::{Error, ErrorKind, LogEntry, LogStream, Result};
 
@@ -13,21 +15,31 @@ use crate::{Error, ErrorKind, LogEntry, LogStream, Result};
 const MAX_LINE: u64 = 1024 * 1024;
 
 /// The entries that `command` prints; ends the child when dropped.
-pub(super) fn stream(mut command: Command, json: bool) -> Result<LogStream> {
-    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|e| spawn_error("/usr/bin/sudo", e))?;
-    let stdout = child.stdout.take().ok_or_else(|| Error::new(ErrorKind::Internal, "a child has no stdout"))?;
-    Ok(Box::new(Journal { child, lines: BufReader::with_capacity(64 * 1024, stdout), json, ended: false }))
+pub(super) fn stream(command: Command, json: bool) -> Result<LogStream> {
+    let lines = Journal::begin(command)?;
+    Ok(if json { Box::new(lines.map(|line| parse(&line?))) } else { Box::new(lines.map(|line| line.map(plain))) })
+}
+
+/// What the servers printed, each line with its instance, from a `command` that prints JSON. A line that can't be read,
+/// as one that was cut, is left out.
+pub(super) fn of_all(command: Command) -> Result<NamedLines> {
+    let named = |line: Vec<u8>| {
+        let value: Value = serde_json::from_slice(&line).ok()?;
+        let name = InstanceName::from_unit(value.get("_SYSTEMD_UNIT")?.as_str()?)?;
+        Some((name, entry(&value)))
+    };
+    Ok(Box::new(Journal::begin(command)?.filter_map(move |line| line.map(named).transpose())))
 }
 
 struct Journal {
     child: Child,
     lines: BufReader<ChildStdout>,
-    json: bool,
     ended: bool,
 }
 
 impl Iterator for Journal {
-    type Item = Result<LogEntry>;
+    /// A line, without its newline.
+    type Item = Result<Vec<u8>>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.ended {
@@ -47,15 +59,21 @@ impl Iterator for Journal {
                 if line.last() == Some(&b'\n') {
                     line.pop();
                 }
-                Some(if self.json { parse(&line) } else { Ok(plain(line)) })
+                Some(Ok(line))
             }
         }
     }
 }
 
 impl Journal {
+    fn begin(mut command: Command) -> Result<Self> {
+        let mut child = command.stdout(Stdio::piped()).spawn().map_err(|e| spawn_error("/usr/bin/sudo", e))?;
+        let stdout = child.stdout.take().ok_or_else(|| Error::new(ErrorKind::Internal, "a child has no stdout"))?;
+        Ok(Self { child, lines: BufReader::with_capacity(64 * 1024, stdout), ended: false })
+    }
+
     /// The child has closed its output: how did it end?
-    fn end(&mut self) -> Option<Result<LogEntry>> {
+    fn end(&mut self) -> Option<Result<Vec<u8>>> {
         match self.child.wait() {
             Ok(status) if status.success() => None,
             Ok(status) => Some(Err(Error::child("can't read the journal", exit_code(status)))),
@@ -82,14 +100,18 @@ fn plain(message: Vec<u8>) -> LogEntry {
 pub(super) fn parse(line: &[u8]) -> Result<LogEntry> {
     let value: Value = serde_json::from_slice(line)
         .map_err(|e| Error::new(ErrorKind::Internal, "can't read what journalctl printed").because(e))?;
+    Ok(entry(&value))
+}
+
+fn entry(value: &Value) -> LogEntry {
     let text = |key: &str| value.get(key).and_then(Value::as_str);
     let micros = text("__REALTIME_TIMESTAMP").and_then(|time| time.parse().ok());
-    Ok(LogEntry {
+    LogEntry {
         time: micros.map(|micros| UNIX_EPOCH + Duration::from_micros(micros)),
         priority: text("PRIORITY").and_then(|priority| priority.parse().ok()).filter(|&priority| priority <= 7),
         cursor: text("__CURSOR").map(str::to_owned),
         message: value.get("MESSAGE").map(message).unwrap_or_default(),
-    })
+    }
 }
 
 fn message(field: &Value) -> Vec<u8> {

@@ -1,4 +1,5 @@
-//! Ctrl-C, SIGTERM and a terminal that went away, while SteamCMD is in a session that none of them reaches.
+//! Ctrl-C, SIGTERM and a terminal that went away, while something is waited for that none of them reaches, or that has to
+//! be put in order before the end.
 
 use std::fs;
 use std::os::unix::net::UnixStream;
@@ -15,29 +16,33 @@ use crate::{Error, ErrorKind, Result};
 
 /// What was waited for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Event {
+pub(crate) struct Event {
     /// There is something to be read.
-    pub(super) readable: bool,
+    pub(crate) readable: bool,
     /// There is nothing to be read, and nobody who could write. Of a pty the kernel says this for good and at once, so who
     /// goes on asking spins.
-    pub(super) hung_up: bool,
+    pub(crate) hung_up: bool,
     /// The process has ended.
-    pub(super) ended: bool,
+    pub(crate) ended: bool,
 }
 
 /// Something to wait for together with everything else.
-pub(super) struct Interrupted {
+#[derive(Debug)]
+pub(crate) struct Interrupted {
     flag: Arc<AtomicBool>,
     wake: UnixStream,
     handlers: Vec<signal_hook::SigId>,
+    /// What to tell whoever interrupts: what came of it, and what to do next.
+    told: (String, String),
 }
 
 impl Interrupted {
-    /// Handles the signals until the value is dropped.
-    pub(super) fn watch() -> Result<Self> {
+    /// Handles the signals until the value is dropped. An interruption is then an error with this message and hint.
+    pub(crate) fn watch(message: impl Into<String>, hint: impl Into<String>) -> Result<Self> {
         let failed = |e| Error::io("can't handle signals", e);
         let (wake, write) = UnixStream::pair().map_err(failed)?;
-        let mut this = Self { flag: Arc::new(AtomicBool::new(false)), wake, handlers: Vec::new() };
+        let told = (message.into(), hint.into());
+        let mut this = Self { flag: Arc::new(AtomicBool::new(false)), wake, handlers: Vec::new(), told };
         // nohup(1) asks not to be hung up on.
         let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
         for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
@@ -52,7 +57,7 @@ impl Interrupted {
 
     /// Waits until something is there to be read, or nobody has the other end of it any more, or a process has ended, or
     /// the time is over; an interruption is an error.
-    pub(super) fn wait_for(
+    pub(crate) fn wait_for(
         &self,
         input: Option<&impl rustix::fd::AsFd>,
         process: Option<&OwnedFd>,
@@ -70,7 +75,7 @@ impl Interrupted {
     }
 
     /// Waits so long, unless interrupted.
-    pub(super) fn pause(&self, pause: Duration) -> Result<()> {
+    pub(crate) fn pause(&self, pause: Duration) -> Result<()> {
         let until = Instant::now() + pause;
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -84,9 +89,8 @@ impl Interrupted {
     fn poll(&self, fds: &mut [PollFd<'_>], time: Duration) -> Result<()> {
         let answer = poll(fds, Some(&timespec(time)));
         if self.flag.load(Ordering::Relaxed) {
-            return Err(Error::new(ErrorKind::Interrupted, "interrupted: SteamCMD was ended")
-                .with_exit_code(130)
-                .hint("`l4d2ctl install` goes on where it was"));
+            let (message, hint) = &self.told;
+            return Err(Error::new(ErrorKind::Interrupted, message).with_exit_code(130).hint(hint));
         }
         match answer {
             Ok(_) => Ok(()),
@@ -95,7 +99,7 @@ impl Interrupted {
                 fds.iter_mut().for_each(PollFd::clear_revents);
                 Ok(())
             }
-            Err(errno) => Err(Error::io("can't wait for SteamCMD", errno.into())),
+            Err(errno) => Err(Error::io("can't wait", errno.into())),
         }
     }
 }
@@ -115,6 +119,6 @@ fn is_ignored(signal: i32) -> bool {
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
-pub(super) fn timespec(duration: Duration) -> Timespec {
+pub(crate) fn timespec(duration: Duration) -> Timespec {
     Timespec { tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX), tv_nsec: duration.subsec_nanos().into() }
 }

@@ -1,0 +1,87 @@
+//! `l4d2ctl players`.
+
+use std::process::ExitCode;
+
+use l4d2host::ErrorKind;
+use names::InstanceName;
+use serde_json::json;
+use srcds_query::console::{Status, StatusPlayer};
+
+use super::{open_host, parse_name, suggest};
+use crate::problem::Problem;
+use crate::text;
+use crate::ui::Ui;
+
+/// Show who is on a server
+///
+/// As its console says: the number that `kick` takes, name, SteamID, time
+/// connected, ping in milliseconds, lost packets in percent, and address. Bots
+/// have no more than a number and a name.
+///
+/// Example: l4d2ctl players friday
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// The instance
+    #[arg(value_parser = parse_name)]
+    name: InstanceName,
+}
+
+pub(crate) fn run(ui: &Ui, Args { name }: Args) -> Result<ExitCode, Problem> {
+    let host = open_host(ui)?;
+    let mut console = host.rcon(&name).map_err(|error| suggest(&host, &name, error))?;
+    let reply = console.run("status")?;
+    let status = Status::parse(&reply).ok_or_else(|| {
+        let message = format!("instance {name} does not reply to `status` as a game does");
+        l4d2host::Error::new(ErrorKind::NoAnswer, message)
+            .hint(format!("`l4d2ctl rcon {name} -- status` shows its reply"))
+    })?;
+    if status.unreadable > 0 {
+        ui.note(&format!("{} of its lines could not be read and are left out", status.unreadable));
+    }
+    if status.players.is_empty() {
+        ui.note("nobody is on it");
+    }
+    let players: Vec<_> = status.players.iter().map(object).collect();
+    ui.data(&json!({ "name": name.as_str(), "players": players, "unreadable": status.unreadable }), || {
+        let rows: Vec<[String; 7]> = status.players.iter().map(row).collect();
+        if rows.is_empty() { String::new() } else { text::table(&HEADINGS, &rows) }
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+const HEADINGS: [&str; 7] = ["ID", "NAME", "STEAMID", "CONNECTED", "PING", "LOSS", "ADDRESS"];
+
+fn row(player: &StatusPlayer) -> [String; 7] {
+    let dash = || "-".to_owned();
+    let text = |text: &Option<String>| text.as_ref().map_or_else(dash, |text| text::harmless(text.as_bytes(), false));
+    let steam_id = if player.bot { "BOT".to_owned() } else { text(&player.steam_id) };
+    [
+        player.user_id.to_string(),
+        text::harmless(player.name.as_bytes(), false),
+        steam_id,
+        player.connected.map_or_else(dash, |time| clock(time.as_secs())),
+        player.ping.map_or_else(dash, |ping| ping.to_string()),
+        player.loss.map_or_else(dash, |loss| loss.to_string()),
+        text(&player.address),
+    ]
+}
+
+/// Hours, minutes and seconds, as the game writes them.
+fn clock(seconds: u64) -> String {
+    format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+fn object(player: &StatusPlayer) -> serde_json::Value {
+    json!({
+        "user_id": player.user_id,
+        "name": player.name,
+        "steam_id": player.steam_id,
+        "bot": player.bot,
+        "connected": player.connected.map(|time| time.as_secs()),
+        "ping": player.ping,
+        "loss": player.loss,
+        "state": player.state,
+        "address": player.address,
+    })
+}

@@ -1,0 +1,154 @@
+//! `--now` and `--when-empty`: whether players are waited for.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use l4d2host::{Drain, Host, Waiting, WhenEmpty};
+use names::InstanceName;
+
+use crate::duration;
+use crate::problem::Problem;
+use crate::text::harmless;
+use crate::ui::{Ui, can_draw};
+
+/// More than fits into a chat line.
+const LONGEST_WARNING: usize = 100;
+
+/// When it is to be done.
+#[derive(Debug, clap::Args)]
+pub(crate) struct When {
+    /// At once, whoever plays (the default)
+    #[arg(long, conflicts_with = "when_empty")]
+    now: bool,
+    /// When nobody plays, or in DEADLINE (90s, 10min, 2h) at the latest
+    #[arg(long, value_name = "DEADLINE", num_args = 0..=1, require_equals = true, default_missing_value = "never",
+        value_parser = parse_deadline)]
+    when_empty: Option<Deadline>,
+    /// What players are told before the deadline, with "in 5 minutes" after it
+    #[arg(long, value_name = "TEXT", requires = "when_empty", value_parser = parse_warning)]
+    warn: Option<String>,
+}
+
+/// For how long players are waited for; none: however long it takes.
+#[derive(Debug, Clone, Copy)]
+struct Deadline(Option<Duration>);
+
+fn parse_deadline(text: &str) -> Result<Deadline, String> {
+    if text == "never" { Ok(Deadline(None)) } else { duration::parse(text).map(|span| Deadline(Some(span))) }
+}
+
+/// What a command does to a server, in the chat's words.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Words {
+    /// "This server restarts"
+    pub(crate) warning: &'static str,
+    /// "The restart"
+    pub(crate) what: &'static str,
+}
+
+fn parse_warning(text: &str) -> Result<String, String> {
+    match text {
+        _ if text.trim().is_empty() => Err("a warning has words".to_owned()),
+        _ if text.len() > LONGEST_WARNING => Err(format!("a line of the chat takes {LONGEST_WARNING} bytes here")),
+        _ if text.chars().any(char::is_control) => Err("a warning is one line".to_owned()),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+impl When {
+    /// Does something to each of the instances, in its time. The first failure ends it: a mistake is to take down one
+    /// server and not all.
+    pub(crate) fn each(
+        &self,
+        ui: &Ui,
+        host: &Host,
+        names: &[InstanceName],
+        words: Words,
+        mut act: impl FnMut(&InstanceName) -> Result<(), Problem>,
+    ) -> Result<(), Problem> {
+        let Some(Deadline(deadline)) = self.when_empty.filter(|_| !self.now) else {
+            return names.iter().try_for_each(act);
+        };
+        let warning = self.warn.clone().unwrap_or_else(|| words.warning.to_owned());
+        let when = WhenEmpty { deadline, warning, cancelled: format!("{} is cancelled", words.what) };
+        let mut drain = Drain::new(host, names, when)?;
+        let mut watcher = Watcher::new(*ui);
+        while let Some(drained) = drain.next(&mut |name, waiting, left| watcher.tell(name, waiting, left))? {
+            watcher.clear();
+            match drained.humans {
+                Some(0) => {}
+                Some(humans) => {
+                    ui.note(&format!("{}: the deadline has come, with {humans} players on it", drained.name));
+                }
+                None => ui.note(&format!("{}: the deadline has come, and it does not answer", drained.name)),
+            }
+            act(&drained.name)?;
+        }
+        Ok(())
+    }
+}
+
+/// Shows who is waited for: a line that is drawn again on a terminal, otherwise a line whenever something has changed.
+struct Watcher {
+    ui: Ui,
+    bar: Option<ProgressBar>,
+    said: BTreeMap<InstanceName, String>,
+}
+
+impl Watcher {
+    fn new(ui: Ui) -> Self {
+        let style = ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let bar = || ProgressBar::new_spinner().with_style(style);
+        Self { ui, bar: (!ui.is_json() && can_draw(&std::io::stderr())).then(bar), said: BTreeMap::new() }
+    }
+
+    fn tell(&mut self, name: &InstanceName, waiting: &Waiting, left: Option<Duration>) {
+        let words = match waiting {
+            Waiting::Occupied { humans, players } => {
+                let plural = if *humans == 1 { "player" } else { "players" };
+                let names = if players.is_empty() { String::new() } else { format!(" ({})", players.join(", ")) };
+                format!("{humans} {plural} on it{names}")
+            }
+            Waiting::Empty => "nobody on it".to_owned(),
+            Waiting::Unknown(why) => format!("it is not known who is on it: {why}"),
+            Waiting::Said(text) => return self.line(&format!("{name}: said in the chat: {text}")),
+            Waiting::NotSaid(why) => return self.line(&format!("{name}: could not be said in the chat: {why}")),
+        };
+        let changed = self.said.insert(name.clone(), words.clone()).as_ref() != Some(&words);
+        let left = left.map_or_else(String::new, |left| format!(", {} left", duration::print(left)));
+        match &self.bar {
+            Some(bar) => {
+                let others =
+                    if self.said.len() > 1 { format!(" (and {} more)", self.said.len() - 1) } else { String::new() };
+                bar.set_message(harmless(format!("waiting for {name}{others}: {words}{left}").as_bytes(), false));
+                bar.tick();
+            }
+            None if changed => self.ui.note(&format!("waiting for {name}: {words}{left}")),
+            None => {}
+        }
+    }
+
+    fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(harmless(text.as_bytes(), false)),
+            None => self.ui.note(text),
+        }
+    }
+
+    fn clear(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.set_message("");
+            bar.tick();
+        }
+        self.said.clear();
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

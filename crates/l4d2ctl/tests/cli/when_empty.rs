@@ -1,0 +1,170 @@
+//! `--when-empty`: players are waited for, warned, and told when it was called off.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use srcds_query::rcon::{Client, Password};
+
+use crate::live::spec;
+use crate::{Sandbox, port};
+
+/// The console of a server, as an operator has it.
+pub(crate) struct Console(Client);
+
+impl Console {
+    pub(crate) fn run(&mut self, command: &str) -> String {
+        let reply = self.0.run(command, Instant::now() + Duration::from_secs(10)).unwrap();
+        String::from_utf8_lossy(&reply).into_owned()
+    }
+}
+
+impl Sandbox {
+    pub(crate) fn rcon(&self, name: &str, port: u16) -> Console {
+        let path = self.root().join("instances").join(name).join("rcon_password");
+        let password = Password::new(std::fs::read_to_string(path).unwrap().trim()).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        Console(Client::connect(SocketAddr::from(([127, 0, 0, 1], port)), &password, deadline).unwrap())
+    }
+
+    /// A command that is waiting, and the first line that it said of it.
+    fn waiting(&self, args: &[&str]) -> (Child, BufReader<std::process::ChildStderr>, String) {
+        let mut child = self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        stderr.read_line(&mut line).unwrap();
+        (child, stderr, line)
+    }
+}
+
+fn rest(mut stderr: BufReader<std::process::ChildStderr>) -> String {
+    let mut text = String::new();
+    stderr.read_to_string(&mut text).unwrap();
+    text
+}
+
+#[test]
+fn it_is_done_when_the_last_player_has_left() {
+    let sandbox = Sandbox::with_game();
+    let port = sandbox.up("a", &["sim_players 2", "sim_bots 2"]);
+    let mut console = sandbox.rcon("a", port);
+    let (mut child, stderr, line) = sandbox.waiting(&["stop", "a", "--when-empty"]);
+    assert!(line.starts_with("waiting for a: 2 players on it (Coach, a \"quoted\" | name"), "{line}");
+    assert!(!line.contains("left"), "there is no deadline: {line}");
+    console.run("sim_players 1");
+    sandbox.wait("it goes on waiting", |s| s.state("a") == "running");
+    assert!(child.try_wait().unwrap().is_none());
+    console.run("sim_players 0");
+    assert!(child.wait().unwrap().success());
+    let said = rest(stderr);
+    assert!(said.contains("waiting for a: nobody on it"), "{said}");
+    assert_eq!(sandbox.state("a"), "stopped");
+    assert!(!sandbox.log("a").contains("This server stops"), "without a deadline there is nothing to warn of");
+}
+
+#[test]
+fn nobody_on_it_is_no_reason_to_wait() {
+    let sandbox = Sandbox::with_game();
+    for (verb, state) in
+        [("stop", Some("stopped")), ("reset", Some("stopped")), ("restart", Some("running")), ("delete", None)]
+    {
+        sandbox.up("a", &["sim_bots 3"]);
+        let begun = Instant::now();
+        sandbox.ok(&[verb, "a", "--when-empty=1h"]);
+        assert!(begun.elapsed() < Duration::from_secs(15), "{verb} took {:?}", begun.elapsed());
+        match state {
+            Some(state) => assert_eq!(sandbox.state("a"), state, "{verb}"),
+            None => assert!(sandbox.refused(&["status", "a"]).contains("no instance")),
+        }
+        let _ = sandbox.run(&["delete", "a"]);
+    }
+    // One that does not run has nobody on it.
+    sandbox.make("a", &spec(port(), &[]));
+    sandbox.ok(&["reset", "a", "--when-empty"]);
+}
+
+#[test]
+fn at_the_deadline_it_is_done_and_players_were_warned() {
+    let sandbox = Sandbox::with_game();
+    sandbox.up("a", &["sim_players 3"]);
+    let begun = Instant::now();
+    let ran = sandbox.run(&["restart", "a", "--when-empty=12s", "--warn", "An update is installed"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(begun.elapsed() >= Duration::from_secs(12), "{:?}", begun.elapsed());
+    assert!(ran.stderr.contains("a: the deadline has come, with 3 players on it"), "{ran:?}");
+    let log = sandbox.log("a");
+    let said = |text: &str| log.contains(&format!("Console: An update is installed in {text}\n"));
+    assert!(said("12 seconds") && said("10 seconds"), "{log}");
+    assert_eq!(log.matches("An update").count(), 2, "{log}");
+}
+
+#[test]
+fn ctrl_c_calls_it_off_and_players_are_told() {
+    let sandbox = Sandbox::with_game();
+    sandbox.up("a", &["sim_players 1"]);
+    let pid = sandbox.status("a")["main_pid"].clone();
+    for signal in ["-INT", "-TERM"] {
+        let (mut child, mut stderr, _) = sandbox.waiting(&["restart", "a", "--when-empty=5min"]);
+        let mut line = String::new();
+        while !line.contains("said in the chat") {
+            line.clear();
+            assert!(stderr.read_line(&mut line).unwrap() > 0, "no warning");
+        }
+        assert!(line.contains("This server restarts in 5 minutes"), "{line}");
+        let kill = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        let said = rest(stderr);
+        assert!(said.contains("error: interrupted") && said.contains("The restart is cancelled"), "{said}");
+    }
+    assert_eq!(sandbox.log("a").matches("Console: The restart is cancelled").count(), 2);
+    assert_eq!(sandbox.status("a")["main_pid"], pid, "nothing was done");
+}
+
+#[test]
+fn whoever_is_empty_first_is_first() {
+    let sandbox = Sandbox::with_game();
+    let port = sandbox.up("a", &["sim_players 1"]);
+    sandbox.up("b", &[]);
+    let mut command = sandbox.command(&["restart", "a", "b", "--when-empty"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    assert_eq!(line, "instance b restarted\n");
+    sandbox.rcon("a", port).run("sim_players 0");
+    line.clear();
+    stdout.read_line(&mut line).unwrap();
+    assert_eq!(line, "instance a restarted\n");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn one_that_does_not_answer_is_not_taken_for_empty() {
+    let sandbox = Sandbox::with_game();
+    sandbox.make("a", &spec(port(), &["sim_hang 1", "sim_players 4"]));
+    sandbox.ok(&["start", "a"]);
+    sandbox.wait("it is up", |s| s.log("a").contains("Server is hibernating"));
+    let begun = Instant::now();
+    let ran = sandbox.run(&["stop", "a", "--when-empty=4s"]);
+    assert!(begun.elapsed() >= Duration::from_secs(4) && ran.code == 0, "{ran:?}");
+    assert!(ran.stderr.contains("it is not known who is on it") && ran.stderr.contains("could not be said"), "{ran:?}");
+}
+
+#[test]
+fn what_is_no_deadline_or_no_warning() {
+    let sandbox = Sandbox::with_game();
+    for args in [
+        &["--when-empty=soon"][..],
+        &["--when-empty="],
+        &["--when-empty", "--now"],
+        &["--warn", "x"],
+        &["--when-empty", "--warn", ""],
+        &["--when-empty", "--warn", "two\nlines"],
+        &["--when-empty=1h", "--warn", &"x".repeat(101)],
+    ] {
+        let ran = sandbox.run(&[&["stop", "a"], args].concat());
+        assert_eq!(ran.code, 2, "{args:?}: {ran:?}");
+    }
+}

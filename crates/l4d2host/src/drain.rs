@@ -1,0 +1,245 @@
+//! Waiting until nobody plays: `--when-empty`.
+//!
+//! "Empty" is no human in the server's own answer, twice in a row: at the change of a map nobody is on it for a moment. A
+//! server that does not answer is not known to be empty, and one that does not run is.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use names::InstanceName;
+use srcds_query::a2s::Info;
+use srcds_query::sweep::{self, Target};
+
+use crate::interrupt::Interrupted;
+use crate::live::address_of;
+use crate::{Error, Host, InstanceState, Result};
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Between the first look that finds nobody and the one that has to find the same.
+const CONFIRM: Duration = Duration::from_secs(2);
+
+/// How long servers may take to answer.
+const LIMIT: Duration = Duration::from_secs(1);
+
+/// When players are warned, by what is left. Besides that at the beginning.
+const WARNINGS: [Duration; 4] =
+    [Duration::from_secs(600), Duration::from_secs(300), Duration::from_secs(60), Duration::from_secs(10)];
+
+/// What to wait for, and what players are told meanwhile.
+#[derive(Debug, Clone)]
+pub struct WhenEmpty {
+    /// After so long the waiting is over whoever plays; none: however long it takes, and players are told nothing.
+    pub deadline: Option<Duration>,
+    /// Said in the chat before the deadline, with " in 5 minutes" after it.
+    pub warning: String,
+    /// Said in the chat where the waiting is given up after a warning.
+    pub cancelled: String,
+}
+
+/// What happens while it is waited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Waiting {
+    /// These are on it.
+    Occupied {
+        /// How many humans.
+        humans: u8,
+        /// The names of all players. Hostile.
+        players: Vec<String>,
+    },
+    /// Nobody is on it, to be looked at once more.
+    Empty,
+    /// It is not known who is on it, and why.
+    Unknown(String),
+    /// This was said in the chat.
+    Said(String),
+    /// This could not be said in the chat, and why.
+    NotSaid(String),
+}
+
+/// One for which the waiting is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drained {
+    /// Its name.
+    pub name: InstanceName,
+    /// How many humans are on it: some where the deadline came first, none where that is not known.
+    pub humans: Option<u8>,
+}
+
+/// Instances that are waited for, all at once.
+#[derive(Debug)]
+pub struct Drain<'a> {
+    host: &'a Host,
+    when: WhenEmpty,
+    begin: Instant,
+    waiting: Vec<Server>,
+    interrupted: Interrupted,
+}
+
+#[derive(Debug)]
+struct Server {
+    name: InstanceName,
+    /// How many of the warnings are over, and whether players have been told anything.
+    warnings: usize,
+    told: bool,
+    /// Nobody was on it at the last look.
+    was_empty: bool,
+    humans: Option<u8>,
+}
+
+/// Told what happens with an instance, and how much time is left.
+pub type Tell<'a> = &'a mut dyn FnMut(&InstanceName, &Waiting, Option<Duration>);
+
+impl<'a> Drain<'a> {
+    /// Begins to wait; from now on Ctrl-C is an error of [`Self::next`].
+    pub fn new(host: &'a Host, names: &[InstanceName], when: WhenEmpty) -> Result<Self> {
+        let interrupted = Interrupted::watch("interrupted: no longer waiting", "the servers go on as they are")?;
+        let server = |name: &InstanceName| Server {
+            name: name.clone(),
+            // Those of more than the whole time never come.
+            warnings: WARNINGS.iter().filter(|&&left| when.deadline.is_some_and(|whole| left >= whole)).count(),
+            told: false,
+            was_empty: false,
+            humans: None,
+        };
+        let waiting = names.iter().map(server).collect();
+        Ok(Self { host, when, begin: Instant::now(), waiting, interrupted })
+    }
+
+    /// The next one that is empty, or whose deadline has come; none when all are through. An interruption is an error,
+    /// after the players who were warned have been told.
+    pub fn next(&mut self, tell: Tell<'_>) -> Result<Option<Drained>> {
+        while !self.waiting.is_empty() {
+            if let Some(drained) = self.look(tell)? {
+                return Ok(Some(drained));
+            }
+            self.warn(tell);
+            if let Err(error) = self.interrupted.pause(self.pause()) {
+                self.cancel(tell);
+                return Err(error);
+            }
+        }
+        Ok(None)
+    }
+
+    fn left(&self) -> Option<Duration> {
+        Some(self.when.deadline?.saturating_sub(self.begin.elapsed()))
+    }
+
+    /// Until something is to be done: a look, a warning, or the end.
+    fn pause(&self) -> Duration {
+        let look = if self.waiting.iter().any(|server| server.was_empty) { CONFIRM } else { PAUSE };
+        let left = self.left();
+        let next = self.waiting.iter().filter_map(|server| left?.checked_sub(*WARNINGS.get(server.warnings)?));
+        next.chain(left).chain([look]).min().unwrap_or(look)
+    }
+
+    /// Looks at all, and takes out one that is through.
+    fn look(&mut self, tell: Tell<'_>) -> Result<Option<Drained>> {
+        let units = self.host.supervisor().units()?;
+        let ended = [InstanceState::Stopped, InstanceState::Failed];
+        let runs = |name| units.get(name).is_some_and(|unit| !ended.contains(&crate::query::state(unit)));
+        if let Some(at) = self.waiting.iter().position(|server| !runs(&server.name)) {
+            return Ok(Some(Drained { name: self.waiting.swap_remove(at).name, humans: Some(0) }));
+        }
+        let left = self.left();
+        let root = self.host.open_for_reading()?;
+        let nowhere = || SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0));
+        let target =
+            |server: &Server| Target::new(address_of(&root, &server.name).unwrap_or_else(nowhere)).with_players();
+        let targets: Vec<Target> = self.waiting.iter().map(target).collect();
+        let answers = sweep::ask(&targets, LIMIT);
+        let mut through = None;
+        for (index, (server, answer)) in self.waiting.iter_mut().zip(&answers).enumerate() {
+            let (seen, empty) = match &answer.info {
+                Ok(info) if info.humans() == 0 => (Waiting::Empty, true),
+                Ok(info) => {
+                    let players = answer.players.iter().flatten().flatten();
+                    let players = players.map(|player| player.name.clone()).collect();
+                    (Waiting::Occupied { humans: info.humans(), players }, false)
+                }
+                Err(error) => (Waiting::Unknown(error.to_string()), false),
+            };
+            server.humans = answer.info.as_ref().ok().map(Info::humans);
+            if empty && server.was_empty || left.is_some_and(|left| left.is_zero()) {
+                through = Some(index);
+                break;
+            }
+            server.was_empty = empty;
+            tell(&server.name, &seen, left);
+        }
+        Ok(through
+            .map(|index| self.waiting.swap_remove(index))
+            .map(|Server { name, humans, .. }| Drained { name, humans }))
+    }
+
+    /// Says in the chat how much time is left, where that is due and anybody is there to read it.
+    fn warn(&mut self, tell: Tell<'_>) {
+        let Some(left) = self.left() else { return };
+        for server in &mut self.waiting {
+            let due = WARNINGS.iter().filter(|&&at| left <= at).count();
+            if server.humans == Some(0) || (server.told && due <= server.warnings) {
+                continue;
+            }
+            server.warnings = due.max(server.warnings);
+            server.told = true;
+            say(self.host, &server.name, &format!("{} in {}", self.when.warning, in_words(left)), Some(left), tell);
+        }
+    }
+
+    fn cancel(&mut self, tell: Tell<'_>) {
+        let left = self.left();
+        for server in self.waiting.iter().filter(|server| server.told) {
+            say(self.host, &server.name, &self.when.cancelled, left, tell);
+        }
+    }
+}
+
+fn say(host: &Host, name: &InstanceName, text: &str, left: Option<Duration>, tell: Tell<'_>) {
+    // One quoted word: nothing that somebody gives to `--warn` is a command of its own, and `//` is no comment.
+    let line = format!("say \"{}\"", text.replace('"', "'"));
+    let said = match host.rcon(name).and_then(|mut console| console.run(&line)) {
+        Ok(_) => Waiting::Said(text.to_owned()),
+        Err(error) => Waiting::NotSaid(with_causes(&error)),
+    };
+    tell(name, &said, left);
+}
+
+fn with_causes(error: &Error) -> String {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// "5 minutes", rounded to what people say.
+fn in_words(left: Duration) -> String {
+    let seconds = left.as_millis().div_ceil(1000);
+    let (number, unit) = match seconds {
+        60 => (1, "minute"),
+        0..100 => (seconds, "second"),
+        100..5400 => ((seconds + 30) / 60, "minute"),
+        _ => ((seconds + 1800) / 3600, "hour"),
+    };
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {unit}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_as_people_say_them() {
+        for (seconds, words) in [
+            (1, "1 second"),
+            (60, "1 minute"),
+            (61, "61 seconds"),
+            (100, "2 minutes"),
+            (600, "10 minutes"),
+            (5400, "2 hours"),
+        ] {
+            assert_eq!(in_words(Duration::from_secs(seconds)), words);
+        }
+        assert_eq!(in_words(Duration::from_millis(9_500)), "10 seconds");
+    }
+}
