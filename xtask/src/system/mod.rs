@@ -8,6 +8,7 @@ mod helpers;
 mod hostile;
 mod life;
 mod limits;
+mod live;
 mod locks;
 mod metrics;
 mod sandboxed;
@@ -47,6 +48,9 @@ pub(crate) const TESTS: &[Test] = &[
     test("reset and delete leave nothing", Both, false, life::nothing_left),
     test("status asks once for all and in detail for some", Both, false, life::status),
     test("logs follow, resume from a cursor and end", Both, false, life::logs),
+    test("players are waited for, warned and told", Both, false, live::players_are_waited_for),
+    test("status says what servers say", Both, false, live::status_says_what_servers_say),
+    test("start and restart wait, and the game's console answers", Both, false, live::waiting_and_talking),
     test("metrics of a server are what systemd says", Both, true, metrics::figures_are_systemd_s),
     test("metrics that are served and written please promtool", Container, false, metrics::served_and_written),
     test("a game sees Steam's library, its own files and little else", Both, true, life::sandbox),
