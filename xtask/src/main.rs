@@ -10,6 +10,7 @@ mod fuzz;
 mod install;
 mod machine;
 mod odd_calls;
+mod onlooker;
 mod power;
 mod soak;
 mod storm;

@@ -1,10 +1,8 @@
 //! The host that commands are killed on: bringing its one instance into a state, and what has to hold afterwards.
 
-use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,13 +10,12 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use super::scenes::{Effect, Scene};
+use crate::onlooker::{ROOT, entries, held, installed_build, password, path};
 
-const ROOT: &str = "/var/lib/left4me";
 pub(super) const NAME: &str = "a";
 /// Where the spec lies that a command is to read.
 pub(super) const SPEC_FILE: &str = "/tmp/crash-spec.yaml";
 const UNIT: &str = "left4me-server@a.service";
-const WANTS: &str = "/etc/systemd/system/multi-user.target.wants/left4me-server@a.service";
 
 /// How long what a killed command started may take to come to its end by itself.
 const SETTLE: Duration = Duration::from_secs(20);
@@ -129,7 +126,7 @@ impl World {
             }
         }
         let exists = state != State::Missing;
-        self.rcon_password = exists.then(|| fs::read_to_string(path("instances/a/rcon_password"))).transpose()?;
+        self.rcon_password = exists.then(|| password(NAME)).transpose()?;
         self.new_spec = self.spec + 1;
         fs::write(SPEC_FILE, spec(self.new_spec)).context("can't write the spec")?;
         let build = self.build().to_string();
@@ -163,7 +160,7 @@ impl World {
     }
 
     fn umount(&self) -> Result<()> {
-        if self.supervisor == Supervisor::Systemd && mounts()? > 0 && self.state()? != "running" {
+        if self.supervisor == Supervisor::Systemd && !held()?.mounts.is_empty() && self.state()? != "running" {
             root(&["/usr/local/libexec/left4me/left4me-overlay", "umount", NAME])?;
         }
         Ok(())
@@ -206,9 +203,8 @@ impl World {
             ensure!(!crate::machine::is_damaged(&status), "status shows damage: {status}");
             let found = self.check_spec()?;
             ensure!(!status["revision"].is_null(), "no revision: {status}");
-            if let Some(password) = &self.rcon_password {
-                let now = fs::read_to_string(path("instances/a/rcon_password"))?;
-                ensure!(found.is_some() && now == *password, "the RCON password changed");
+            if let Some(before) = &self.rcon_password {
+                ensure!(found.is_some() && password(NAME)? == *before, "the RCON password changed");
             }
             check_staged()?;
         }
@@ -256,18 +252,16 @@ impl World {
             );
         }
         if scene.effect == Effect::Emptied && after == State::Stopped {
-            let left: Vec<OsString> =
-                entries(&path("runtime/a/upper")).chain(entries(&path("runtime/a/work"))).collect();
+            let left = [entries(path("runtime/a/upper")), entries(path("runtime/a/work"))].concat();
             ensure!(left.is_empty(), "the upper still holds {left:?}");
         }
-        let left: Vec<OsString> = entries(&path("tmp")).collect();
+        let left = entries(path("tmp"));
         ensure!(left.is_empty(), "tmp holds {left:?}");
         let dirs = [path("instances/a"), path("runtime/a")].iter().filter(|dir| dir.exists()).count();
         ensure!(dirs == if after == State::Missing { 0 } else { 2 }, "{dirs} of its directories are there");
         if scene.effect == Effect::Build {
-            let manifest = fs::read_to_string(path("installation/steamapps/appmanifest_222860.acf"))?;
-            let line = format!("\"buildid\"\t\t\"{}\"", self.build());
-            ensure!(manifest.contains(&line), "the build is not {}: {manifest}", self.build());
+            let build = installed_build()?;
+            ensure!(build == self.build().to_string(), "the build is {build}, not {}", self.build());
         }
         if self.supervisor == Supervisor::Systemd { Self::check_systemd(after) } else { Ok(()) }
     }
@@ -278,12 +272,14 @@ impl World {
     }
 
     fn check_systemd(after: State) -> Result<()> {
-        let mounted = usize::from(matches!(after, State::Running | State::Mounted));
-        ensure!(mounts()? == mounted, "{} mounts, not {mounted}", mounts()?);
-        let records = entries(Path::new("/run/left4me")).filter(|name| name != ".locks").count();
-        ensure!(records == mounted, "{records} records, not {mounted}");
-        let linked = fs::symlink_metadata(WANTS).is_ok();
-        ensure!(linked == (after == State::Running), "its unit is {}enabled", if linked { "" } else { "not " });
+        let named = |is: bool| if is { vec![NAME] } else { Vec::new() };
+        let (mounted, enabled) =
+            (named(matches!(after, State::Running | State::Mounted)), named(after == State::Running));
+        let held = held()?;
+        ensure!(
+            held.mounts == mounted && held.records == mounted && held.enabled == enabled,
+            "the host holds {held:?}"
+        );
         Ok(())
     }
 
@@ -326,13 +322,9 @@ fn check_staged() -> Result<()> {
     ensure!(read("revision")?.len() == 17, "staged/revision is {:?}", read("revision"));
     ensure!(read("cfg/server_base.cfg")? == "sv_tags base\n", "server_base.cfg is not whole");
     let cfg = read("cfg/server.cfg")?;
-    let password = fs::read_to_string(path("instances/a/rcon_password"))?;
+    let password = password(NAME)?;
     ensure!(cfg.ends_with(&format!("rcon_password \"{}\"\n", password.trim())), "server.cfg is not whole: {cfg}");
     Ok(())
-}
-
-fn path(below: &str) -> PathBuf {
-    Path::new(ROOT).join(below)
 }
 
 fn spec(number: u32) -> String {
@@ -345,17 +337,9 @@ fn root(words: &[&str]) -> Result<()> {
     Ok(())
 }
 
-fn entries(dir: &Path) -> impl Iterator<Item = OsString> {
-    fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.file_name())
-}
-
-fn mounts() -> Result<usize> {
-    Ok(fs::read_to_string("/proc/1/mountinfo")?.lines().filter(|line| line.contains(" overlay left4me-")).count())
-}
-
 /// Our programs, sudo's runs of them and SteamCMD's, as far as they run.
 fn processes() -> Vec<(i32, String)> {
-    let pids = entries(Path::new("/proc")).filter_map(|name| name.to_str()?.parse::<i32>().ok());
+    let pids = entries("/proc").into_iter().filter_map(|name| name.parse::<i32>().ok());
     let told = |pid: i32| {
         let file = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
         let name = file.file_name()?.to_str()?.trim_end_matches(" (deleted)").to_owned();

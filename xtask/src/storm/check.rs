@@ -2,18 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use super::Options;
 use super::commands::{is_kept, l4d2ctl, name, spec};
-use super::{Options, ROOT};
-
-/// Where an enabled unit has its link.
-const WANTS: &str = "/etc/systemd/system/multi-user.target.wants";
+use crate::onlooker::{ROOT, entries, held, installed_build, password, path};
 
 /// A server that keeps crashing comes to rest in a minute (five starts, five seconds apart).
 const SETTLE: Duration = Duration::from_secs(120);
@@ -45,29 +42,33 @@ fn ok(options: &Options, args: &[&str], stdin: &str) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-fn password(name: &str) -> Result<String> {
-    let path = format!("{ROOT}/instances/{name}/rcon_password");
-    let password = fs::read_to_string(&path).with_context(|| format!("can't read {path}"))?;
-    ensure!(password.trim_end().len() == 32, "{path} is {password:?}");
-    Ok(password)
-}
-
 /// The end: everything is as `status` says, and then everything is deleted and nothing is left.
 pub(super) fn end(options: &Options, before: &Passwords) -> Result<()> {
     let statuses = settled(options)?;
     for (name, status) in &statuses {
         compare(options, name, status).with_context(|| format!("the status is {status}"))?;
     }
+    if !options.embedded {
+        let running: Vec<&String> =
+            statuses.iter().filter(|(_, s)| s["state"] == "running").map(|(name, _)| name).collect();
+        let enabled: Vec<&String> =
+            statuses.iter().filter(|(_, s)| s["enabled"] == true).map(|(name, _)| name).collect();
+        let held = held()?;
+        let is = |found: &[String], wanted: &[&String]| found.iter().eq(wanted.iter().copied());
+        let agree = is(&held.mounts, &running) && is(&held.records, &running) && is(&held.enabled, &enabled);
+        ensure!(agree, "the host holds {held:?}, and the statuses are {statuses:?}");
+        ensure!(running.iter().all(|name| enabled.contains(name)), "one runs and is not enabled: {statuses:?}");
+    }
     let names: Vec<&String> = statuses.keys().collect();
     for dir in ["instances", "runtime"] {
-        let there = entries(dir)?;
+        let there = entries(path(dir));
         ensure!(there.iter().eq(names.iter().copied()), "{dir} has {there:?}, and status {names:?}");
     }
     for (name, password_before) in before {
         ensure!(password(name)? == *password_before, "the password of {name} changed");
     }
-    installation_is_whole()?;
-    let left = entries("tmp")?;
+    installed_build()?;
+    let left = entries(path("tmp"));
     ensure!(left.is_empty(), "in tmp there is {left:?}");
     let states: Vec<String> = statuses.values().map(|status| status["state"].to_string()).collect();
     println!("in the end: {}", states.join(", "));
@@ -79,13 +80,15 @@ pub(super) fn end(options: &Options, before: &Passwords) -> Result<()> {
 
 fn nothing_is_left(options: &Options) -> Result<()> {
     for dir in ["instances", "runtime", "tmp"] {
-        let left = entries(dir)?;
+        let left = entries(path(dir));
         ensure!(left.is_empty(), "in {dir} there is {left:?}");
     }
     ensure!(statuses(options)?.is_empty(), "status has instances");
     for index in 0..options.instances {
-        ensure!(mounts(&name(index))? == 0 && supervisors(&name(index))? == 0, "{} is left", name(index));
+        ensure!(supervisors(&name(index))? == 0, "{} is left", name(index));
     }
+    let held = held()?;
+    ensure!(held.mounts.is_empty() && held.records.is_empty() && held.enabled.is_empty(), "the host holds {held:?}");
     // Under systemd a user can't see other namespaces' processes any better: the game's name is enough.
     let games = processes("", |arguments| arguments.first().is_some_and(|program| program.contains("srcds")))?;
     ensure!(games == 0, "{games} servers are left");
@@ -126,46 +129,17 @@ fn compare(options: &Options, name: &str, status: &Value) -> Result<()> {
     let revision = String::from_utf8_lossy(&sum.stdout).chars().take(16).collect::<String>();
     ensure!(status["revision"] == *revision, "the spec's revision is {revision}");
     for dir in ["upper", "work", "merged"] {
-        ensure!(Path::new(&format!("{ROOT}/runtime/{name}/{dir}")).is_dir(), "{dir} is missing");
+        ensure!(path(&format!("runtime/{name}/{dir}")).is_dir(), "{dir} is missing");
     }
     if options.embedded {
         let count = supervisors(name)?;
         ensure!(count == usize::from(runs), "{count} supervisors run it");
         return Ok(());
     }
-    let mounts = mounts(name)?;
-    ensure!(mounts == usize::from(runs), "it is mounted {mounts} times");
-    let record = Path::new("/run/left4me").join(name).exists();
-    ensure!(record == runs, "its record is there: {record}");
     let active = Command::new("systemctl").args(["is-active", &format!("left4me-server@{name}")]).output()?;
     let active = String::from_utf8_lossy(&active.stdout).trim().to_owned();
     ensure!((active == "active") == runs, "the unit is {active}");
-    let link = fs::symlink_metadata(format!("{WANTS}/left4me-server@{name}.service")).is_ok();
-    ensure!(status["enabled"] == link, "the link is there: {link}");
-    ensure!(!runs || link, "it runs and is not enabled");
     Ok(())
-}
-
-/// Both passes brought the same build, whole.
-fn installation_is_whole() -> Result<()> {
-    let read = |path: &str| fs::read_to_string(format!("{ROOT}/installation/{path}")).context(path.to_owned());
-    let (inf, manifest) = (read("left4dead2/steam.inf")?, read("steamapps/appmanifest_222860.acf")?);
-    let build = inf.lines().find_map(|line| line.strip_prefix("Build=")).context("no build in steam.inf")?;
-    ensure!(manifest.contains(&format!("\"buildid\"\t\t\"{build}\"")), "build {build} is not in {manifest}");
-    Ok(())
-}
-
-fn entries(dir: &str) -> Result<Vec<String>> {
-    let entries = fs::read_dir(format!("{ROOT}/{dir}")).context(dir.to_owned())?;
-    let mut names: Vec<String> = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into()).collect();
-    names.sort_unstable();
-    Ok(names)
-}
-
-/// How often the host sees the instance's mount.
-fn mounts(name: &str) -> Result<usize> {
-    let text = fs::read_to_string("/proc/self/mountinfo")?;
-    Ok(text.lines().filter(|line| line.contains(&format!(" overlay left4me-{name} "))).count())
 }
 
 /// How many embedded supervisors an instance has.

@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-use super::{Options, ROOT};
+use super::Options;
+use crate::onlooker::ROOT;
 
 pub(super) const VERBS: [&str; 9] =
     ["initialize", "start", "stop", "reset", "delete", "status", "status NAME", "logs", "install"];

@@ -15,8 +15,6 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::machine::{BIN_DIR, Container, Machine, install_left4me, make_ready};
 use commands::{Outcome, Script, VERBS};
 
-pub(crate) const ROOT: &str = "/var/lib/left4me";
-
 /// A machine ends what takes longer than ten minutes, and the end needs its time, too.
 const MOST_SECONDS: u64 = 480;
 
