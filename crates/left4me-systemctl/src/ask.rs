@@ -1,5 +1,6 @@
 //! What each verb does.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
@@ -34,7 +35,7 @@ pub(crate) fn run(request: &Request) -> Result<ExitCode, Failure> {
 /// Not `enable --now`: it has the manager re-read every unit, which costs more than all the rest and grows with the
 /// number of instances. The manager needs not know of the link before the next boot.
 fn enable(units: &[String]) -> Result<(), Failure> {
-    let missing: Vec<String> = units.iter().filter(|unit| !is_linked(unit)).cloned().collect();
+    let missing = those(units, false)?;
     check_room(missing.len())?;
     forget_failures(units)?;
     if !missing.is_empty() {
@@ -57,15 +58,16 @@ fn forget_failures(units: &[String]) -> Result<(), Failure> {
 fn disable(names: &[InstanceName], units: &[String]) -> Result<(), Failure> {
     let forgotten = forget_failures(units);
     let stopped = systemctl::run(&["stop"], units, is_reload_advice).and_then(|(status, _)| check(status));
-    let linked: Vec<String> = units.iter().filter(|unit| is_linked(unit)).cloned().collect();
-    let unlinked = if linked.is_empty() {
-        Ok(())
-    } else {
-        systemctl::run(&["disable", "--quiet", "--no-reload"], &linked, nothing).and_then(|(status, _)| check(status))
-    };
-    let unlinked = unlinked.and_then(|()| sync_links());
+    let unlinked = those(units, true).and_then(|linked| unlink(&linked)).and_then(|()| sync_links());
     let unmounted = umount_inactive(names, units);
     stopped.and(unlinked).and(unmounted).and(forgotten)
+}
+
+fn unlink(linked: &[String]) -> Result<(), Failure> {
+    if linked.is_empty() {
+        return Ok(());
+    }
+    check(systemctl::run(&["disable", "--quiet", "--no-reload"], linked, nothing)?.0)
 }
 
 /// Prints the state of all units in one call, times as seconds since 1970.
@@ -79,24 +81,50 @@ fn show(units: &[String]) -> Result<(), Failure> {
 fn sync_links() -> Result<(), Failure> {
     match std::fs::File::open(WANTS).and_then(|links| links.sync_all()) {
         // No unit at all is enabled.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         synced => synced.map_err(|error| Failure::new(format!("can't put {WANTS} on disk: {error}"))),
     }
 }
 
 /// Any valid name can be enabled, and there are more of them than `/etc` has room for, or a boot time.
 fn check_room(more: usize) -> Result<(), Failure> {
-    let enabled = std::fs::read_dir(WANTS).map_or(0, |links| {
-        links.flatten().filter(|link| link.file_name().as_encoded_bytes().starts_with(b"left4me-server@")).count()
-    });
+    let failed = |error| Failure::new(format!("can't list {WANTS}: {error}"));
+    let mut enabled = 0;
+    match std::fs::read_dir(WANTS) {
+        Ok(links) => {
+            for link in links {
+                let name = link.map_err(failed)?.file_name();
+                enabled += usize::from(name.as_encoded_bytes().starts_with(b"left4me-server@"));
+            }
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
     if more == 0 || enabled + more <= MAX_INSTANCES {
         return Ok(());
     }
     Err(Failure::new(format!("{enabled} instances are enabled in {WANTS}, and {MAX_INSTANCES} are as many as may be")))
 }
 
-fn is_linked(unit: &str) -> bool {
-    Path::new(WANTS).join(unit).symlink_metadata().is_ok()
+/// The units that have a link, or those that have none.
+fn those(units: &[String], linked: bool) -> Result<Vec<String>, Failure> {
+    let mut those = Vec::new();
+    for unit in units {
+        if is_there(&Path::new(WANTS).join(unit))? == linked {
+            those.push(unit.clone());
+        }
+    }
+    Ok(those)
+}
+
+/// Whether a link is there, whatever it leads to. A look that fails is no 'no': a disable would leave the link and say that
+/// it is done.
+fn is_there(link: &Path) -> Result<bool, Failure> {
+    match link.symlink_metadata() {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Failure::new(format!("can't look at {}: {error}", link.display()))),
+    }
 }
 
 /// The unit's own `ExecStopPost=` does not run for a unit that is inactive already: after a power loss the work directory
@@ -165,6 +193,13 @@ mod tests {
         assert!(!is_reload_advice(advice, &units[..1]));
         assert!(!is_reload_advice(&format!("{advice} "), &units));
         assert!(!is_reload_advice("Job for left4me-server@a.service failed.", &units));
+    }
+
+    #[test]
+    fn not_knowing_of_a_link_is_no_no() {
+        assert!(is_there(Path::new("/proc/self/exe")).is_ok_and(|is| is));
+        assert!(is_there(Path::new("/proc/self/missing")).is_ok_and(|is| !is));
+        assert!(is_there(&Path::new("/").join("x".repeat(256))).is_err(), "a name that can't be looked at");
     }
 
     #[test]
