@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     console, delete, demo, doctor, initialize, install, kick, logs, metrics, players, rcon, reset, restart, say, start,
-    status, stop,
+    status, stop, top,
 };
 use crate::problem::Problem;
 use crate::ui::Ui;
@@ -43,6 +43,7 @@ enum Command {
     Reset(reset::Args),
     Status(status::Args),
     Players(players::Args),
+    Top(top::Args),
     Logs(logs::Args),
     Console(console::Args),
     Rcon(rcon::Args),
@@ -82,6 +83,7 @@ fn dispatch(cli: Cli, ui: &Ui) -> Result<ExitCode, Problem> {
         Command::Delete(args) => delete::run(ui, args),
         Command::Reset(args) => reset::run(ui, args),
         Command::Status(args) => status::run(ui, args),
+        Command::Top(args) => top::run(ui, args),
         Command::Players(args) => players::run(ui, args),
         Command::Logs(args) => logs::run(ui, args),
         Command::Console(args) => console::run(ui, args),

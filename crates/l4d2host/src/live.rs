@@ -90,7 +90,9 @@ pub struct Observe {
     pub limit: Duration,
     /// Also look at what they logged.
     pub logs: bool,
-    /// Also ask each console how it is doing. Without that, only those are asked that may be hibernating.
+    /// Also ask consoles. A server logs each command: who looks every second leaves them alone.
+    pub consoles: bool,
+    /// Ask each console how it is doing. Without that, only those are asked that may be hibernating.
     pub stats: bool,
 }
 
@@ -99,7 +101,7 @@ const COMMANDS: [&str; 2] = ["status", "stats"];
 
 impl Default for Observe {
     fn default() -> Self {
-        Self { limit: Duration::from_millis(900), logs: true, stats: false }
+        Self { limit: Duration::from_millis(900), logs: true, consoles: true, stats: false }
     }
 }
 
@@ -123,7 +125,9 @@ impl Host {
         for (&(index, _), answer) in running.iter().zip(&answers) {
             statuses[index].live = Some(Live::of(answer));
         }
-        self.ask_consoles(statuses, &running, options, until);
+        if options.consoles {
+            self.ask_consoles(statuses, &running, options, until);
+        }
         for news in news {
             heard.take(news)?;
         }

@@ -17,6 +17,7 @@ pub(crate) mod say;
 pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod stop;
+pub(crate) mod top;
 pub(crate) mod when;
 
 use l4d2host::{ErrorKind, Host, Revision};

@@ -21,7 +21,7 @@ const CTRL_D: &str = "\u{4}";
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// A console at a terminal.
-struct Seat {
+pub(crate) struct Seat {
     master: File,
     /// Kept open, so that its modes can be asked for when the program has gone.
     slave: File,
@@ -32,6 +32,11 @@ struct Seat {
 
 impl Seat {
     fn take(sandbox: &Sandbox, environment: &[(&str, &str)]) -> Self {
+        Self::at(sandbox, &["console", "a"], environment)
+    }
+
+    /// A command at a terminal of 80×24.
+    pub(crate) fn at(sandbox: &Sandbox, args: &[&str], environment: &[(&str, &str)]) -> Self {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let master = openpt(flags).unwrap();
         grantpt(&master).and_then(|()| unlockpt(&master)).unwrap();
@@ -39,18 +44,18 @@ impl Seat {
         let slave = File::from(ioctl_tiocgptpeer(&master, flags).unwrap());
         let before = tcgetattr(&slave).unwrap();
         let stream = || slave.try_clone().unwrap();
-        let mut command = sandbox.command(&["console", "a"]);
+        let mut command = sandbox.command(args);
         command.env("TERM", "xterm").envs(environment.iter().copied());
         let child = command.stdin(stream()).stdout(stream()).stderr(stream()).spawn().unwrap();
         Self { master: File::from(master), slave, child, before, seen: String::new() }
     }
 
-    fn type_in(&mut self, text: &str) {
+    pub(crate) fn type_in(&mut self, text: &str) {
         self.master.write_all(text.as_bytes()).unwrap();
     }
 
     /// Reads until this is on the terminal, and forgets what was before it.
-    fn see(&mut self, text: &str) {
+    pub(crate) fn see(&mut self, text: &str) {
         let limit = Instant::now() + LIMIT;
         while !self.seen.contains(text) {
             assert!(Instant::now() < limit, "{text:?} never comes: {:?}", self.seen);
@@ -71,7 +76,7 @@ impl Seat {
     }
 
     /// Its end, with the terminal as it was before.
-    fn end(mut self) -> (ExitStatus, String) {
+    pub(crate) fn end(mut self) -> (ExitStatus, String) {
         let limit = Instant::now() + LIMIT;
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -86,7 +91,7 @@ impl Seat {
         (status, self.seen)
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let sent =
             std::process::Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(sent.unwrap().success());

@@ -17,6 +17,7 @@ mod rcon;
 mod shapes;
 mod specs;
 mod steam;
+mod top;
 mod when_empty;
 
 use std::fs;

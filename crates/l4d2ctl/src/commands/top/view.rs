@@ -1,0 +1,180 @@
+//! Drawing. Every state is a word, so that nothing is lost without colours.
+
+use l4d2host::InstanceState;
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::Line;
+use ratatui::widgets::{Cell, Paragraph, Row as TableRow, Table, TableState};
+
+use super::model::{Column, Mode, Model, Row};
+use crate::text::{self, harmless};
+use crate::ui::wants_colour;
+
+const KEYS: &str = "q leave  Enter one  s start  x stop  r restart  c console  o/O sort  / filter";
+const KEYS_OF_ONE: &str = "Esc back  s start  x stop  r restart  c console  up/down another";
+
+/// What the columns need: 80 characters with a space between them.
+const WIDTHS: [Constraint; 10] = [
+    Constraint::Min(10),
+    Constraint::Length(13),
+    Constraint::Length(7),
+    Constraint::Min(10),
+    Constraint::Length(4),
+    Constraint::Length(5),
+    Constraint::Length(5),
+    Constraint::Length(9),
+    Constraint::Length(6),
+    Constraint::Length(3),
+];
+
+pub(super) fn draw(frame: &mut Frame<'_>, model: &mut Model) {
+    let [head, body, foot] =
+        Layout::vertical([Constraint::Length(1), Constraint::Min(1), Constraint::Length(2)]).areas(frame.area());
+    frame.render_widget(Paragraph::new(summary(model)).style(Style::new().add_modifier(Modifier::BOLD)), head);
+    if model.mode == Mode::One {
+        one(frame, model, body);
+    } else {
+        table(frame, model, body);
+    }
+    frame.render_widget(Paragraph::new(footer(model)), foot);
+}
+
+fn summary(model: &Model) -> String {
+    let (mut running, mut humans, mut problems, mut all) = (0, 0_u32, 0, 0);
+    for row in model.all() {
+        all += 1;
+        running += usize::from(row.status.state == InstanceState::Running);
+        humans += u32::from(row.humans().unwrap_or(0));
+        problems += row.status.problems.len();
+    }
+    let sorted = format!("by {}{}", model.sort.heading(), if model.reversed { ", turned round" } else { "" });
+    let filter = if model.filter.is_empty() { String::new() } else { format!("  with {:?}", model.filter) };
+    format!("left4me  {running} of {all} run  {humans} players  {problems} problems  {sorted}{filter}")
+}
+
+fn footer(model: &Model) -> Vec<Line<'static>> {
+    let line = match &model.mode {
+        Mode::Filter => format!("names with: {}_  (Enter keeps it, Esc forgets it)", model.filter),
+        Mode::Confirm(verb, name) => {
+            let humans = model.selected_row().and_then(Row::humans);
+            let who = humans.map_or("maybe somebody".to_owned(), |humans| format!("{humans} players"));
+            format!("{} {name}, with {who} on it? y does it, any other key does not", verb.as_str())
+        }
+        _ => match (&model.error, &model.message) {
+            (Some(error), _) => format!("can't look: {error}"),
+            (None, message) if message.is_empty() => problem(model),
+            (None, message) => message.clone(),
+        },
+    };
+    let keys = if model.mode == Mode::One { KEYS_OF_ONE } else { KEYS };
+    vec![Line::from(harmless(line.as_bytes(), false)), Line::from(keys)]
+}
+
+/// What is wrong with the chosen one.
+fn problem(model: &Model) -> String {
+    let row = model.selected_row();
+    let problem = row.and_then(|row| Some((row.status.name.as_str(), row.status.problems.first()?)));
+    problem.map_or_else(String::new, |(name, problem)| format!("{name}: {}; {}", problem.message, problem.hint))
+}
+
+fn table(frame: &mut Frame<'_>, model: &Model, area: Rect) {
+    let rows = model.visible();
+    if rows.is_empty() {
+        let text = match (model.has_looked(), model.filter.is_empty()) {
+            (false, _) => "looking…",
+            (true, true) => "no instances yet: `l4d2ctl initialize NAME -f SPEC.yaml` makes one",
+            (true, false) => "no instance has that in its name",
+        };
+        return frame.render_widget(Paragraph::new(text), area);
+    }
+    let colour = wants_colour(&std::io::stdout());
+    let now = text::now();
+    let at = rows.iter().position(|row| Some(&row.status.name) == model.selected.as_ref());
+    let headings = Column::ALL.map(|column| {
+        let style = Style::new().add_modifier(Modifier::UNDERLINED);
+        Cell::from(column.heading()).style(if column == model.sort {
+            style.add_modifier(Modifier::BOLD)
+        } else {
+            style
+        })
+    });
+    let lines = rows.iter().map(|row| TableRow::new(cells(row, now)).style(style(row, colour)));
+    let table = Table::new(lines, WIDTHS)
+        .column_spacing(1)
+        .header(TableRow::new(headings))
+        .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED));
+    frame.render_stateful_widget(table, area, &mut TableState::new().with_selected(at));
+}
+
+fn style(row: &Row, colour: bool) -> Style {
+    match row.status.state {
+        _ if !colour => Style::new(),
+        InstanceState::Failed | InstanceState::CrashLooping => Style::new().fg(Color::Red),
+        InstanceState::Starting | InstanceState::Stopping => Style::new().fg(Color::Yellow),
+        InstanceState::Running if !row.status.problems.is_empty() => Style::new().fg(Color::Yellow),
+        InstanceState::Running => Style::new().fg(Color::Green),
+        InstanceState::Stopped | InstanceState::Unknown => Style::new(),
+    }
+}
+
+fn cells(row: &Row, now: u64) -> [String; 10] {
+    let dash = || "-".to_owned();
+    let live = row.status.live.as_ref();
+    let silent = live.is_some_and(|live| !live.answering);
+    let players = live.and_then(|live| Some(format!("{}/{}", live.humans?, live.max_players?)));
+    // A mark, and not only a colour, where something is wrong.
+    let mark = if row.status.problems.is_empty() { "" } else { "!" };
+    [
+        format!("{mark}{}", row.status.name),
+        row.status.state.as_str().to_owned(),
+        if silent { "silent".to_owned() } else { players.unwrap_or_else(dash) },
+        live.and_then(|live| live.map.as_ref()).map_or_else(dash, |map| harmless(map.as_bytes(), false)),
+        live.and_then(|live| live.fps).map_or_else(dash, |fps| format!("{fps:.0}")),
+        row.processor.map_or_else(dash, |share| format!("{share:.1}")),
+        row.memory.map_or_else(dash, bytes),
+        live.and_then(|live| Some(format!("{:.0}/{:.0}", live.in_kb?, live.out_kb?))).unwrap_or_else(dash),
+        row.status.since.map_or_else(dash, |since| text::ago(since, now)),
+        row.status.restarts.map_or_else(dash, |restarts| restarts.to_string()),
+    ]
+}
+
+/// Bytes in at most five characters.
+fn bytes(bytes: u64) -> String {
+    match bytes >> 20 {
+        0 => format!("{}K", bytes >> 10),
+        mib if mib < 10_000 => format!("{mib}M"),
+        mib => format!("{}G", mib >> 10),
+    }
+}
+
+/// One instance: what is known, who is on it, and the end of its log.
+fn one(frame: &mut Frame<'_>, model: &Model, area: Rect) {
+    let Some(row) = model.selected_row() else { return };
+    let now = text::now();
+    let words: Vec<String> = Column::ALL
+        .iter()
+        .zip(cells(row, now))
+        .map(|(column, cell)| format!("{} {cell}", column.heading().to_ascii_lowercase()))
+        .collect();
+    let mut lines = vec![words[..4].join("  "), words[4..].join("  ")];
+    lines.extend(row.status.problems.iter().map(|problem| format!("! {}; {}", problem.message, problem.hint)));
+    let shown = model.shown.as_ref().filter(|shown| shown.name == row.status.name);
+    lines.push(String::new());
+    match shown.map(|shown| &shown.players) {
+        None => lines.push("looking…".to_owned()),
+        Some(Err(why)) => lines.push(format!("who is on it is not known: {why}")),
+        Some(Ok(players)) if players.is_empty() => lines.push("nobody is on it".to_owned()),
+        Some(Ok(players)) => lines.extend(players.iter().map(|player| {
+            let seconds = player.duration.as_secs();
+            format!("{:>2}:{:02}:{:02}  {}", seconds / 3600, seconds / 60 % 60, seconds % 60, player.name)
+        })),
+    }
+    lines.push(String::new());
+    // What is left belongs to the log's end.
+    let room = usize::from(area.height).saturating_sub(lines.len());
+    let log = shown.map(|shown| &shown.log[shown.log.len().saturating_sub(room)..]).unwrap_or_default();
+    let log = log.iter().map(|line| harmless(line, false));
+    let lines = lines.iter().map(|line| harmless(line.as_bytes(), false)).chain(log).map(Line::from);
+    frame.render_widget(Paragraph::new(lines.collect::<Vec<_>>()), area);
+}

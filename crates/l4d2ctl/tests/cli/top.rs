@@ -1,0 +1,115 @@
+//! `l4d2ctl top` at a terminal of 80×24. It draws only what has changed, word by word, so single words are looked for.
+
+use std::os::unix::process::ExitStatusExt;
+
+use crate::Sandbox;
+use crate::console::Seat;
+
+/// What leaves the screen as it was.
+const SCREEN_GIVEN_BACK: &str = "\u{1b}[?1049l";
+
+fn top(sandbox: &Sandbox, environment: &[(&str, &str)]) -> Seat {
+    Seat::at(sandbox, &["top"], environment)
+}
+
+#[test]
+fn all_instances_are_seen_and_the_screen_is_given_back() {
+    let sandbox = Sandbox::with_game();
+    sandbox.up("friday", &["sim_players 3", "map c2m1_highway", "hostname x"]);
+    sandbox.make("spare", &crate::live::spec(crate::port(), &[]));
+    let mut seat = top(&sandbox, &[]);
+    for text in ["PLAYERS", "friday", "running", "3/4", "c2m1_highw", "spare", "stopped"] {
+        seat.see(text);
+    }
+    // The frames come from the console, which is asked at the second look.
+    seat.see("30");
+    seat.type_in("q");
+    seat.see(SCREEN_GIVEN_BACK);
+    let (status, _) = seat.end();
+    assert!(status.success());
+}
+
+#[test]
+fn a_filter_a_sort_and_one_instance() {
+    let sandbox = Sandbox::with_game();
+    sandbox.up("friday", &["sim_players 1"]);
+    sandbox.make("spare", &crate::live::spec(crate::port(), &[]));
+    let mut seat = top(&sandbox, &[]);
+    seat.see("spare");
+    seat.type_in("/par\r");
+    seat.see("spare      stopped");
+    seat.type_in("\u{1b}");
+    seat.see("friday");
+    seat.type_in("o");
+    seat.see("STATE");
+    seat.type_in("\u{1b}[H\r");
+    // Its players, and its log.
+    seat.see("Coach");
+    seat.see("successful.");
+    seat.type_in("q");
+    seat.see("PLAYERS");
+    seat.type_in("q");
+    assert!(seat.end().0.success());
+}
+
+#[test]
+fn nobody_is_thrown_out_by_a_key() {
+    let sandbox = Sandbox::with_game();
+    sandbox.up("friday", &["sim_players 2"]);
+    let mut seat = top(&sandbox, &[]);
+    seat.see("2/4");
+    seat.type_in("x");
+    seat.see("it?");
+    seat.type_in("n");
+    seat.see("done");
+    assert_eq!(sandbox.state("friday"), "running");
+    seat.type_in("x");
+    seat.see("it?");
+    seat.type_in("y");
+    seat.see("done");
+    assert_eq!(sandbox.state("friday"), "stopped");
+    // Nobody is on it now, so that nobody is asked.
+    seat.see("stopped");
+    seat.type_in("s");
+    sandbox.wait("it runs", |s| s.state("friday") == "running");
+    seat.type_in("q");
+    assert!(seat.end().0.success());
+}
+
+#[test]
+fn a_signal_gives_the_screen_back_and_ends_it() {
+    let sandbox = Sandbox::with_game();
+    for (name, number) in [("TERM", 15), ("HUP", 1), ("INT", 2)] {
+        let mut seat = top(&sandbox, &[]);
+        seat.see("initialize");
+        seat.signal(name);
+        seat.see(SCREEN_GIVEN_BACK);
+        // Compares the terminal's modes with those before.
+        let (status, seen) = seat.end();
+        assert_eq!(status.signal(), Some(number), "{seen:?}");
+    }
+}
+
+#[test]
+fn without_colour_nothing_is_coloured_and_problems_are_marked() {
+    let sandbox = Sandbox::with_game();
+    sandbox.make("bad", &crate::live::spec(crate::port(), &["sim_exit_after 0"]));
+    sandbox.ok(&["start", "bad"]);
+    sandbox.wait("it crashes", |s| s.state("bad") == "crash-looping");
+    let mut seat = top(&sandbox, &[("NO_COLOR", "1")]);
+    seat.see("!bad");
+    seat.type_in("q");
+    let (_, seen) = seat.end();
+    assert!(!seen.contains("\u{1b}[31") && !seen.contains("\u{1b}[38"), "{seen:?}");
+}
+
+#[test]
+fn what_is_no_terminal_is_not_drawn_on() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.run(&["top"]);
+    assert!(
+        ran.code == 2 && ran.stderr.contains("top draws on a terminal") && ran.stderr.contains("status"),
+        "{ran:?}"
+    );
+    assert_eq!(sandbox.run(&["top", "--json"]).code, 2);
+}
