@@ -2,6 +2,7 @@
 //!
 //! It runs on a booted Debian 13 in a container, but for what needs none. Absolute times are this machine's; ratios are what counts.
 
+mod live;
 mod sweep;
 
 use std::fs;
@@ -18,27 +19,35 @@ const ROOT: &str = "/var/lib/left4me";
 const BARE: &str =
     "[Service]\nType=exec\nUser=left4me\nExecStart=/usr/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n";
 
-/// All of it, or with `sweep` what needs no machine of its own, and no root.
+/// All of it, or with `sweep` what needs no machine of its own, and no root, or with `live` what running servers cost.
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    let only_sweep = match args {
-        [] => false,
-        [what] if what == "sweep" => true,
-        _ => bail!("bench takes `sweep` or nothing; `cargo xtask` lists it"),
+    let only = match args {
+        [] => "",
+        [what] if what == "sweep" || what == "live" => what,
+        _ => bail!("bench takes `sweep`, `live` or nothing; `cargo xtask` lists it"),
     };
     head();
-    sweep::run()?;
-    if only_sweep {
+    if only != "live" {
+        sweep::run()?;
+    }
+    if only == "sweep" {
         return Ok(());
     }
     make_ready(false)?;
     let mut machine = Container::boot()?;
     install_left4me(&mut machine)?;
-    print!("{}", machine.ok(&format!("{BIN_DIR}/xtask bench-inside"))?);
+    print!("{}", machine.ok(&format!("{BIN_DIR}/xtask bench-inside live"))?);
+    if only != "live" {
+        print!("{}", machine.ok(&format!("{BIN_DIR}/xtask bench-inside"))?);
+    }
     Ok(())
 }
 
-/// The measurements, inside the machine.
-pub(crate) fn inside() -> Result<()> {
+/// The measurements, inside the machine: those with running servers, or the others.
+pub(crate) fn inside(args: &[String]) -> Result<()> {
+    if !args.is_empty() {
+        return live::run();
+    }
     prepare()?;
     starts("")?;
     mounts()?;

@@ -31,8 +31,9 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   check   formatting, lints, documentation, and what root's helpers depend on
   fuzz [--seconds N] [--target T]...
           hostile input for every parser, guided by coverage, N seconds (60) for each target of fuzz/; needs g++
-  bench [sweep]
-          the speeds that are promised, as ratios (root; `sweep`: those of queries alone, without root)
+  bench [sweep|live]
+          the speeds that are promised, as ratios (root; `sweep`: those of queries alone, without root;
+          `live`: what it costs to ask running servers alone)
   power [--points N] [COMMAND]
           cuts a virtual machine's power at N points (20) of each command that writes (root)
   soak [--cycles N] [--instances N] [--seed N] [--embedded]
@@ -70,7 +71,7 @@ fn run(command: &str, args: &[String]) -> Result<ExitCode> {
         "check" => check::run()?,
         "bench" => bench::run(args)?,
         // Inside a machine, for `bench`.
-        "bench-inside" => bench::inside()?,
+        "bench-inside" => bench::inside(args)?,
         "power" => power::run(args)?,
         "soak" => soak::run(args)?,
         "crash" => crash::run(args)?,
