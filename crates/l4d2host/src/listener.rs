@@ -3,10 +3,10 @@
 
 use crate::{Error, Result};
 
-/// The kernel's tables of sockets, as they were when they were read. A socket of IPv6 that listens on every address takes
-/// connections of IPv4, too.
+/// The sockets that listen, as they were when the kernel's tables were read: port and user. A socket of IPv6 that listens on
+/// every address takes connections of IPv4, too.
 #[derive(Debug)]
-pub(crate) struct Listeners(String);
+pub(crate) struct Listeners(Vec<(u16, u32)>);
 
 impl Listeners {
     pub(crate) fn read() -> Result<Self> {
@@ -15,25 +15,35 @@ impl Listeners {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && file.ends_with('6') => Ok(String::new()),
             table => table.map_err(|error| Error::io(format!("can't read {file}"), error)),
         };
-        Ok(Self(read("/proc/net/tcp")? + &read("/proc/net/tcp6")?))
+        Ok(Self::parse(&(read("/proc/net/tcp")? + &read("/proc/net/tcp6")?)))
+    }
+
+    /// Once for all ports: of connections that have just ended, such as RCON's, the kernel lists far more than of listeners.
+    fn parse(tables: &str) -> Self {
+        Self(tables.lines().filter_map(listener).collect())
     }
 
     /// Who else than this user listens on the port; none where nobody does.
     pub(crate) fn stranger(&self, port: u16) -> Option<u32> {
         let own = rustix::process::geteuid().as_raw();
-        listeners(&self.0, port).find(|&uid| uid != own)
+        self.of(port).find(|&uid| uid != own)
+    }
+
+    /// The users of the sockets that listen on the port, on any address.
+    fn of(&self, port: u16) -> impl Iterator<Item = u32> + '_ {
+        self.0.iter().filter(move |(listens, _)| *listens == port).map(|(_, uid)| *uid)
     }
 }
 
-/// The users of the sockets that listen on the port, on any address: `sl local_address rem_address st … uid …`, in hex.
-fn listeners(table: &str, port: u16) -> impl Iterator<Item = u32> + '_ {
-    let port = format!("{port:04X}");
-    table.lines().filter_map(move |line| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let [_, local, _, "0A", _, _, _, uid, ..] = fields[..] else { return None };
-        let (_, found) = local.split_once(':')?;
-        (found == port).then(|| uid.parse().ok()).flatten()
-    })
+/// Of a line `sl local_address rem_address st tx:rx tr:when retrnsmt uid …`, with addresses, ports and state in hex, that
+/// of a listener.
+fn listener(line: &str) -> Option<(u16, u32)> {
+    let mut fields = line.split_whitespace().skip(1);
+    let (_, port) = fields.next()?.split_once(':')?;
+    if fields.nth(1)? != "0A" {
+        return None;
+    }
+    Some((u16::from_str_radix(port, 16).ok()?, fields.nth(3)?.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -50,7 +60,8 @@ mod tests {
 
     #[test]
     fn who_listens() {
-        let all = |port| listeners(TABLE, port).collect::<Vec<_>>();
+        let table = Listeners::parse(TABLE);
+        let all = |port| table.of(port).collect::<Vec<_>>();
         assert_eq!((all(27015), all(27016), all(27017), all(22)), (vec![996], vec![1000], vec![], vec![]));
     }
 
@@ -59,10 +70,10 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let tables = Listeners::read().unwrap();
-        assert_eq!(listeners(&tables.0, port).collect::<Vec<_>>(), [rustix::process::geteuid().as_raw()]);
+        assert_eq!(tables.of(port).collect::<Vec<_>>(), [rustix::process::geteuid().as_raw()]);
         assert_eq!(tables.stranger(port), None);
         let both = std::net::TcpListener::bind("[::]:0").unwrap();
         let port = both.local_addr().unwrap().port();
-        assert_eq!(listeners(&Listeners::read().unwrap().0, port).count(), 1, "one that takes IPv4, too");
+        assert_eq!(Listeners::read().unwrap().of(port).count(), 1, "one that takes IPv4, too");
     }
 }
