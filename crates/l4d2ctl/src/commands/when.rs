@@ -79,7 +79,11 @@ impl When {
             match drained.humans {
                 Some(0) => {}
                 Some(humans) => {
-                    ui.note(&format!("{}: the deadline has come, with {humans} players on it", drained.name));
+                    ui.note(&format!(
+                        "{}: the deadline has come, with {humans} {} on it",
+                        drained.name,
+                        if humans == 1 { "player" } else { "players" }
+                    ));
                 }
                 None => ui.note(&format!("{}: the deadline has come, and it does not answer", drained.name)),
             }

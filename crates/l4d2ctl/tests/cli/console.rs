@@ -91,6 +91,24 @@ impl Seat {
         (status, self.seen)
     }
 
+    /// The terminal goes, as when a connection breaks: the program has no controlling terminal here, so that no signal
+    /// tells it.
+    pub(crate) fn hang_up(self) -> ExitStatus {
+        let Self { master, slave, mut child, .. } = self;
+        drop((master, slave));
+        let limit = Instant::now() + LIMIT;
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status;
+            }
+            if Instant::now() > limit {
+                child.kill().unwrap();
+                panic!("it goes on without its terminal");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let sent =
             std::process::Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();

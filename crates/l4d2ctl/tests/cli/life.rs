@@ -178,7 +178,7 @@ fn what_has_no_files_and_does_nothing_is_no_instance() {
 fn a_server_whose_start_was_killed_goes_on() {
     let sandbox = Sandbox::with_game();
     sandbox.make("a", &format!("port: {}\n", port()));
-    sandbox.ok(&["start", "a"]);
+    sandbox.ok(&["start", "a", "--wait"]);
     sandbox.ok(&["stop", "a"]);
     let (reader, nobody_reads) = std::io::pipe().unwrap();
     drop(reader);

@@ -68,8 +68,7 @@ fn nobody_is_thrown_out_by_a_key() {
     seat.type_in("y");
     seat.see("done");
     assert_eq!(sandbox.state("friday"), "stopped");
-    // Nobody is on it now, so that nobody is asked.
-    seat.see("stopped");
+    // Nobody is asked before a start.
     seat.type_in("s");
     sandbox.wait("it runs", |s| s.state("friday") == "running");
     seat.type_in("q");
@@ -88,6 +87,15 @@ fn a_signal_gives_the_screen_back_and_ends_it() {
         let (status, seen) = seat.end();
         assert_eq!(status.signal(), Some(number), "{seen:?}");
     }
+}
+
+#[test]
+fn it_does_not_outlive_its_terminal() {
+    let sandbox = Sandbox::with_game();
+    let mut seat = top(&sandbox, &[]);
+    seat.see("initialize");
+    let status = seat.hang_up();
+    assert!(status.code().is_some_and(|code| code <= 1), "it was to end by itself: {status}");
 }
 
 #[test]

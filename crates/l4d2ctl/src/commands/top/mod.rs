@@ -10,6 +10,7 @@ mod view;
 mod watch;
 
 use std::io::IsTerminal;
+use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,6 +19,8 @@ use std::time::Duration;
 use l4d2host::{Error, ErrorKind};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use super::open_host;
@@ -57,34 +60,51 @@ pub(crate) fn run(ui: &Ui, Args {}: Args) -> Result<ExitCode, Problem> {
         let error = Error::new(ErrorKind::Usage, "top draws on a terminal, and here is none that it can draw on");
         return Err(error.hint("`l4d2ctl status`, with `--json` for programs, shows the same once").into());
     }
-    let signal = Arc::new(AtomicUsize::new(0));
-    for number in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
-        signal_hook::flag::register_usize(number, Arc::clone(&signal), usize::try_from(number).unwrap_or_default())
-            .map_err(|error| Error::io("can't handle signals", error))?;
-    }
+    end_with_the_terminal().map_err(|error| Error::io("can't handle signals", error))?;
     let watch = Watch::begin();
     // Takes the screen, and gives it back also when this program panics.
     let mut terminal = ratatui::try_init().map_err(|error| Error::io("can't draw on the terminal", error))?;
-    let ended = draw(&mut terminal, &watch, &signal);
-    ratatui::restore();
-    ended?;
-    match i32::try_from(signal.load(Ordering::SeqCst)) {
-        Ok(number) if number != 0 => {
-            // As it would have ended without us.
-            let _ = signal_hook::low_level::emulate_default_handler(number);
-            Ok(ExitCode::FAILURE)
-        }
-        _ => Ok(ExitCode::SUCCESS),
+    let ended = draw(&mut terminal, &watch);
+    if ratatui::try_restore().is_err() {
+        // The terminal has gone. Dropping this would complain on it, which panics.
+        std::mem::forget(terminal);
     }
+    ended.map(|()| ExitCode::SUCCESS)
 }
 
-/// Draws and hears until `q` or a signal.
-fn draw(terminal: &mut DefaultTerminal, watch: &Watch, signal: &AtomicUsize) -> Result<(), Problem> {
+/// Ends this program by a signal, and when its terminal has gone, and gives the screen back before that. In a thread of its
+/// own, whatever the others do: crossterm reads a terminal that has gone again and again, and returns to nobody.
+fn end_with_the_terminal() -> std::io::Result<()> {
+    let (read, write) = UnixStream::pair()?;
+    let which = Arc::new(AtomicUsize::new(0));
+    for number in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
+        // Handlers run in this order: whoever is woken finds the number.
+        signal_hook::flag::register_usize(number, Arc::clone(&which), usize::try_from(number).unwrap_or_default())?;
+        signal_hook::low_level::pipe::register(number, write.try_clone()?)?;
+    }
+    std::thread::Builder::new().name("end".to_owned()).spawn(move || {
+        let stdin = rustix::stdio::stdin();
+        // Of stdin nothing is asked: that it has gone is always told.
+        let mut fds = [PollFd::new(&read, PollFlags::IN), PollFd::new(&stdin, PollFlags::empty())];
+        while let Ok(0) | Err(Errno::INTR) = poll(&mut fds, None) {}
+        // One that has gone takes nothing back.
+        let _ = ratatui::try_restore();
+        match i32::try_from(which.load(Ordering::SeqCst)) {
+            // As it would have ended without us.
+            Ok(number) if number != 0 => drop(signal_hook::low_level::emulate_default_handler(number)),
+            _ => std::process::exit(1),
+        }
+    })?;
+    Ok(())
+}
+
+/// Draws and hears until `q`.
+fn draw(terminal: &mut DefaultTerminal, watch: &Watch) -> Result<(), Problem> {
     let failed = |error| Problem::from(Error::io("can't draw on the terminal", error));
     let mut model = Model::default();
     let mut actions = Actions::default();
     let mut changed = true;
-    while signal.load(Ordering::SeqCst) == 0 {
+    loop {
         if let Some(news) = watch.news() {
             model.take(news);
             changed = true;
@@ -103,12 +123,11 @@ fn draw(terminal: &mut DefaultTerminal, watch: &Watch, signal: &AtomicUsize) -> 
             Wish::Show(name) => watch.show(name),
             Wish::Do(verb, name) => actions.begin(&mut model, verb, name),
             Wish::Console(name) => {
-                ratatui::restore();
+                ratatui::try_restore().map_err(failed)?;
                 act::console(&name);
                 *terminal = ratatui::try_init().map_err(failed)?;
                 terminal.clear().map_err(failed)?;
             }
         }
     }
-    Ok(())
 }
