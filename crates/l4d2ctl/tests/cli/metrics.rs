@@ -30,8 +30,8 @@ fn what_runs_and_what_does_not_has_its_metrics() {
         ("left4me_instance_state{name=\"a\",state=\"running\"}", 1.0),
         ("left4me_instance_state{name=\"a\",state=\"failed\"}", 0.0),
         ("left4me_instance_state{name=\"b\",state=\"stopped\"}", 1.0),
-        ("left4me_instance_problem{name=\"a\"}", 0.0),
-        ("left4me_instance_problem{name=\"b\"}", 1.0),
+        ("left4me_instance_problems{name=\"a\"}", 0.0),
+        ("left4me_instance_problems{name=\"b\"}", 1.0),
         ("left4me_instance_restarts_total{name=\"a\"}", 0.0),
         ("left4me_instance_disk_partial{name=\"a\"}", 0.0),
         (concat!("left4me_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), 1.0),
@@ -60,6 +60,44 @@ fn what_runs_and_what_does_not_has_its_metrics() {
     let sample = &state.unwrap()["samples"][0];
     assert_eq!(sample["labels"], serde_json::json!({ "name": "a", "state": "running" }));
     assert_eq!((&state.unwrap()["kind"], &sample["value"]), (&"gauge".into(), &1.0.into()));
+}
+
+#[test]
+fn what_servers_say_of_themselves_whatever_it_is() {
+    let sandbox = Sandbox::with_game();
+    let hostile = format!("hostname \x1b[31m\\a b}} 1\u{202e}{}\nsim_players 3\nsim_bots 2\n", "x".repeat(200));
+    sandbox.write("root/overlays/hostile/left4dead2/cfg/server.cfg", &hostile);
+    sandbox.make("a", &format!("port: {}\noverlays: [{{path: hostile, alias: hostile}}]\n", port()));
+    sandbox.make("mute", &format!("port: {}\nconfig: [sim_hang 1]\n", port()));
+    sandbox.ok(&["start", "a"]);
+    sandbox.ok(&["start", "mute"]);
+    let answers = |s: &Sandbox| s.ok(&["metrics", "--no-disk"]).contains("left4me_instance_answering{name=\"a\"} 1\n");
+    sandbox.wait("it answers", answers);
+    let text = sandbox.ok(&["metrics", "--no-disk"]);
+    for (sample, expected) in [
+        ("left4me_instance_players{kind=\"human\",name=\"a\"}", 3.0),
+        ("left4me_instance_players{kind=\"bot\",name=\"a\"}", 2.0),
+        ("left4me_instance_answering{name=\"mute\"}", 0.0),
+    ] {
+        assert_eq!(value(&text, sample), Some(expected), "{sample}:\n{text}");
+    }
+    for (sample, most) in [
+        ("left4me_instance_max_players{name=\"a\"}", 32.0),
+        ("left4me_instance_query_duration_seconds{name=\"a\"}", 1.0),
+        ("left4me_instance_frame_rate_hertz{name=\"a\"}", 1000.0),
+        ("left4me_instance_receive_bytes_per_second{name=\"a\"}", 1e9),
+        ("left4me_instance_transmit_bytes_per_second{name=\"a\"}", 1e9),
+    ] {
+        assert!(value(&text, sample).is_some_and(|value| (0.0..=most).contains(&value)), "{sample}:\n{text}");
+    }
+    for metric in ["players", "query_duration_seconds", "frame_rate_hertz"] {
+        assert!(!text.contains(&format!("left4me_instance_{metric}{{name=\"mute\"}}")), "not known: {text}");
+    }
+    let info =
+        text.lines().find(|line| line.starts_with("left4me_instance_info{") && line.contains("name=\"a\"")).unwrap();
+    assert!(info.contains(r#"hostname="\\u{1b}[31m\\a b} 1\\u{202e}xxx"#) && info.len() < 400, "{info}");
+    assert!(!text.contains(['\x1b', '\u{202e}']), "{text}");
+    assert!(!sandbox.ok(&["metrics", "--no-disk", "--no-query"]).contains("left4me_instance_answering"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use l4d2host::{DiskUsage, Host, InstanceState, InstanceStatus, Pressure, SharedDiskUsage, Usage, Waited};
+use l4d2host::{DiskUsage, Host, InstanceState, InstanceStatus, Observe, Pressure, SharedDiskUsage, Usage, Waited};
 use names::InstanceName;
 
 use super::metric::Kind::{Counter, Gauge, Info};
@@ -28,9 +28,18 @@ mod metrics {
         STATE: Gauge, "left4me_instance_state", "", "1 for the state that the instance is in, and 0 for the others.";
         ENABLED: Gauge, "left4me_instance_enabled", "", "1 if the instance starts again at boot.";
         PENDING: Gauge, "left4me_instance_pending", "", "1 if the spec was changed since the last start.";
-        PROBLEM: Gauge, "left4me_instance_problem", "", "1 if the instance has a problem, which `l4d2ctl status` names.";
+        PROBLEMS: Gauge, "left4me_instance_problems", "", "How many problems the instance has; `l4d2ctl status` names them.";
         START_TIME: Gauge, "left4me_instance_start_time_seconds", "seconds", "When the present run began, since 1970.";
         RESTARTS: Counter, "left4me_instance_restarts", "", "Restarts after a failure, since the last start by hand.";
+        INFO: Info, "left4me_instance", "", "The port of the spec, and what the server says of itself.";
+        ANSWERING: Gauge, "left4me_instance_answering", "", "1 if the server, which runs, answers.";
+        PLAYERS: Gauge, "left4me_instance_players", "", "Players on the server, by kind: human or bot.";
+        MAX_PLAYERS: Gauge, "left4me_instance_max_players", "", "How many may play.";
+        HIBERNATING: Gauge, "left4me_instance_hibernating", "", "1 if the server sleeps, as nobody is on it.";
+        QUERY: Gauge, "left4me_instance_query_duration_seconds", "seconds", "How long the server took to answer.";
+        FRAME_RATE: Gauge, "left4me_instance_frame_rate_hertz", "hertz", "Frames that the server computes in a second.";
+        RECEIVED: Gauge, "left4me_instance_receive_bytes_per_second", "", "Traffic from players, as the server counts it.";
+        SENT: Gauge, "left4me_instance_transmit_bytes_per_second", "", "Traffic to players, as the server counts it.";
         CPU: Counter, "left4me_instance_cpu_seconds", "seconds", "Processor time used by the present run.";
         MEMORY: Gauge, "left4me_instance_memory_bytes", "bytes", "Memory in use, as it counts for MemoryMax=.";
         TASKS: Gauge, "left4me_instance_tasks", "", "Processes and threads.";
@@ -73,9 +82,14 @@ impl Disk {
 }
 
 /// Asks for everything. Fails only where not even the instances can be listed.
-pub(super) fn collect(ui: Ui, host: &Host, disk: &Disk) -> Result<Metrics, Problem> {
+pub(super) fn collect(ui: Ui, host: &Host, disk: &Disk, query: bool) -> Result<Metrics, Problem> {
     let begun = Instant::now();
-    let statuses = host.all_statuses_in_detail()?;
+    let mut statuses = host.all_statuses_in_detail()?;
+    if query {
+        // The logs, too: an alarm on a problem is to ring for each that `status` shows.
+        let asked = host.observe(&mut statuses, Observe { stats: true, ..Observe::default() });
+        asked.unwrap_or_else(|error| ui.note(&format!("the servers were not asked: {error}")));
+    }
     let names: Vec<InstanceName> = statuses.iter().map(|status| status.name.clone()).collect();
     let usage = host.usage(&names).unwrap_or_else(|error| {
         ui.note(&format!("no figures of processor and memory: {error}"));
@@ -86,6 +100,7 @@ pub(super) fn collect(ui: Ui, host: &Host, disk: &Disk) -> Result<Metrics, Probl
     all.add(metrics::BUILD, &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
     for status in &statuses {
         add_status(&mut all, status);
+        add_live(&mut all, status);
         let name = status.name.as_str();
         if let Some(usage) = usage.get(&status.name) {
             add_usage(&mut all, name, *usage);
@@ -118,11 +133,49 @@ fn add_status(all: &mut Metrics, status: &InstanceStatus) {
         all.add(metrics::ENABLED, &[name], flag(status.enabled));
     }
     all.add(metrics::PENDING, &[name], flag(status.pending));
-    all.add(metrics::PROBLEM, &[name], flag(!status.problems.is_empty()));
+    all.add(metrics::PROBLEMS, &[name], number(status.problems.len() as u64));
     if status.state == InstanceState::Running {
         add_some(all, metrics::START_TIME, status.name.as_str(), status.since.map(number));
     }
     add_some(all, metrics::RESTARTS, status.name.as_str(), status.restarts.map(f64::from));
+}
+
+/// What the server says of itself. Its texts are hostile: what a terminal would obey is made harmless, and long ones are cut.
+fn add_live(all: &mut Metrics, status: &InstanceStatus) {
+    let name = status.name.as_str();
+    let port = status.port.map(|port| port.get().to_string());
+    let live = status.live.as_ref();
+    let texts = [
+        ("port", port),
+        ("hostname", live.and_then(|live| live.hostname.clone())),
+        ("map", live.and_then(|live| live.map.clone())),
+        ("version", live.and_then(|live| live.version.clone())),
+    ];
+    let texts = texts.map(|(label, text)| (label, text.map(|text| harmless_label(&text))));
+    let texts = texts.iter().filter_map(|(label, text)| Some((*label, text.as_deref()?)));
+    all.add(metrics::INFO, &[("name", name)].into_iter().chain(texts).collect::<Vec<_>>(), 1.0);
+    let Some(live) = live else { return };
+    all.add(metrics::ANSWERING, &[("name", name)], flag(live.answering));
+    for (kind, players) in [("human", live.humans), ("bot", live.bots)] {
+        if let Some(players) = players {
+            all.add(metrics::PLAYERS, &[("name", name), ("kind", kind)], players.into());
+        }
+    }
+    add_some(all, metrics::MAX_PLAYERS, name, live.max_players.map(f64::from));
+    add_some(all, metrics::HIBERNATING, name, live.hibernating.map(flag));
+    add_some(all, metrics::QUERY, name, live.latency_ms.map(|latency| latency / 1e3));
+    add_some(all, metrics::FRAME_RATE, name, live.fps);
+    /// As Source counts.
+    const KB: f64 = 1024.0;
+    add_some(all, metrics::RECEIVED, name, live.in_kb.map(|traffic| traffic * KB));
+    add_some(all, metrics::SENT, name, live.out_kb.map(|traffic| traffic * KB));
+}
+
+fn harmless_label(text: &str) -> String {
+    /// Longer than any name that somebody chose to be read.
+    const LENGTH: usize = 128;
+    let text: String = text.chars().take(LENGTH).collect();
+    crate::text::harmless(text.as_bytes(), false)
 }
 
 fn add_usage(all: &mut Metrics, name: &str, usage: Usage) {
@@ -180,6 +233,18 @@ mod tests {
         let documents = include_str!("../../../../../docs/operating.md");
         for name in metrics::ALL.iter().map(Metric::sample_name) {
             assert!(documents.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_dashboard_asks_for_nothing_that_is_not_there() {
+        let dashboard = include_str!("../../../../../dist/grafana/left4me.json");
+        let known: Vec<String> = metrics::ALL.iter().map(Metric::sample_name).collect();
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let asked: Vec<&str> = dashboard.split(|c| !word(c)).filter(|text| text.starts_with("left4me_")).collect();
+        assert!(asked.len() > 10, "{asked:?}");
+        for name in asked {
+            assert!(known.iter().any(|known| known == name), "the dashboard asks for {name}");
         }
     }
 }

@@ -46,16 +46,19 @@ pub(crate) struct Args {
     /// Leave out disk space, for which every file is looked at
     #[arg(long)]
     no_disk: bool,
+    /// Leave out what the servers themselves are asked for; each logs that its console was asked
+    #[arg(long)]
+    no_query: bool,
 }
 
-pub(crate) fn run(ui: &Ui, Args { output, listen, format, no_disk }: Args) -> Result<ExitCode, Problem> {
+pub(crate) fn run(ui: &Ui, Args { output, listen, format, no_disk, no_query }: Args) -> Result<ExitCode, Problem> {
     let host = open_host(ui)?;
     if let Some(address) = listen {
-        serve::serve(*ui, &address, !no_disk, |disk| collect(*ui, &host, disk))?;
+        serve::serve(*ui, &address, !no_disk, |disk| collect(*ui, &host, disk, !no_query))?;
         return Ok(ExitCode::SUCCESS);
     }
     let disk = if no_disk { Disk::default() } else { Disk::measure(&host)? };
-    let metrics = collect(*ui, &host, &disk)?;
+    let metrics = collect(*ui, &host, &disk, !no_query)?;
     let text = |otherwise: Format| metrics.text(format.unwrap_or(otherwise));
     match output {
         Some(path) => file::write(&path, text(Format::Prometheus).as_bytes())?,
