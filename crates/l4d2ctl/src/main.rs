@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod duration;
+mod ending;
 mod player;
 mod problem;
 mod source;

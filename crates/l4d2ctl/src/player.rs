@@ -52,7 +52,8 @@ pub(crate) fn status(rcon: &mut Rcon, name: &InstanceName) -> Result<Status, Pro
     Status::parse(&reply).ok_or_else(|| {
         let shown: String = String::from_utf8_lossy(&reply).chars().take(200).collect();
         let message = format!("instance {name} does not answer `status` as it should");
-        Error::new(ErrorKind::NoAnswer, message).because(shown).into()
+        let hint = format!("`l4d2ctl rcon {name} -- status` shows its whole reply");
+        Error::new(ErrorKind::NoAnswer, message).because(shown).hint(hint).into()
     })
 }
 

@@ -1,19 +1,8 @@
-//! Text for Source's console. A space or `;` ends a word, a quote holds words together, and nothing escapes a quote: so
-//! what somebody types can hold neither a quote nor a line's end when it gets there, or it would become commands.
+//! A command for Source's console, from arguments.
 
-use l4d2host::ErrorKind;
+use l4d2host::{ErrorKind, quoted};
 
 use crate::problem::Problem;
-
-/// Text as one word that nothing in it ends: quotes in it become `'`. Refused is what no console can show, line ends most
-/// of all.
-pub(crate) fn quoted(text: &str) -> Result<String, Problem> {
-    if let Some(c) = text.chars().find(|c| c.is_control()) {
-        let message = format!("the text holds {}, which a console can't take", c.escape_unicode());
-        return Err(Problem::new(ErrorKind::Usage, message));
-    }
-    Ok(format!("\"{}\"", text.replace('"', "'")))
-}
 
 /// A line of the console: one argument is one already, several are its words, each taken as it is.
 pub(crate) fn line(arguments: &[String]) -> Result<String, Problem> {
@@ -31,24 +20,12 @@ fn word(text: &str) -> Result<String, Problem> {
         return Err(error.hint("given as one argument, a command goes to the console as it is").into());
     }
     let ends = |c: char| c.is_whitespace() || c.is_control() || ";{}()',".contains(c);
-    if text.is_empty() || text.contains(ends) || text.contains("//") { quoted(text) } else { Ok(text.to_owned()) }
+    if text.is_empty() || text.contains(ends) || text.contains("//") { Ok(quoted(text)?) } else { Ok(text.to_owned()) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_that_is_typed_becomes_a_second_command() {
-        for text in ["a; quit", "a\"; quit; \"", "a // b", "\"", "", "%s {x}"] {
-            let word = quoted(text).unwrap();
-            let inner = word.strip_prefix('"').and_then(|word| word.strip_suffix('"')).unwrap();
-            assert!(!inner.contains('"') && inner == text.replace('"', "'"), "{word}");
-        }
-        for text in ["a\nquit", "a\rquit", "a\0quit", "\u{1b}[2J", "\u{85}"] {
-            assert!(quoted(text).is_err(), "{text:?}");
-        }
-    }
 
     #[test]
     fn words_stay_words() {

@@ -11,7 +11,7 @@ use srcds_query::a2s::Info;
 use srcds_query::sweep::{self, Target};
 
 use crate::interrupt::Interrupted;
-use crate::live::address_of;
+use crate::live::address;
 use crate::{Error, Host, InstanceState, Result};
 
 /// Between two looks.
@@ -147,7 +147,7 @@ impl<'a> Drain<'a> {
         let root = self.host.open_for_reading()?;
         let nowhere = || SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0));
         let target =
-            |server: &Server| Target::new(address_of(&root, &server.name).unwrap_or_else(nowhere)).with_players();
+            |server: &Server| Target::new(address(&root, &server.name, None).unwrap_or_else(nowhere)).with_players();
         let targets: Vec<Target> = self.waiting.iter().map(target).collect();
         let answers = sweep::ask(&targets, LIMIT);
         let mut through = None;
@@ -197,9 +197,8 @@ impl<'a> Drain<'a> {
 }
 
 fn say(host: &Host, name: &InstanceName, text: &str, left: Option<Duration>, tell: Tell<'_>) {
-    // One quoted word: nothing that somebody gives to `--warn` is a command of its own, and `//` is no comment.
-    let line = format!("say \"{}\"", text.replace('"', "'"));
-    let said = match host.rcon(name).and_then(|mut console| console.run(&line)) {
+    let said = crate::quoted(text).and_then(|text| host.rcon(name)?.run(&format!("say {text}")));
+    let said = match said {
         Ok(_) => Waiting::Said(text.to_owned()),
         Err(error) => Waiting::NotSaid(with_causes(&error)),
     };

@@ -148,8 +148,8 @@ impl Heard {
         supervisor.news(names, &self.marks)
     }
 
-    /// Reads it.
-    pub(crate) fn take(&mut self, news: News) -> Result<()> {
+    /// Reads it; whether there was anything.
+    pub(crate) fn take(&mut self, news: News) -> Result<bool> {
         let before = self.marks.get(&news.log).map(|mark| mark.from);
         let (mut count, mut first, mut cursor) = (0, None, None);
         for entry in news.lines {
@@ -169,7 +169,7 @@ impl Heard {
         if let (Some(cursor), Some(from)) = (cursor, from) {
             self.marks.insert(news.log, Mark { cursor, from });
         }
-        Ok(())
+        Ok(count > 0)
     }
 
     /// What the run that began at `since` has said, and whether all that it said was read.

@@ -50,7 +50,7 @@ pub use live::{Live, Observe};
 pub use lock::Held;
 pub use logs::{LogEntry, LogOptions, LogStream};
 pub use problems::StatusProblem;
-pub use rcon::Rcon;
+pub use rcon::{Rcon, quoted};
 pub use spec::{Spec, SpecOverlay, SpecSource};
 pub use start::Started;
 pub use status::{InstanceState, InstanceStatus, Revision, UnitDetails, UnitState};

@@ -7,7 +7,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use names::InstanceName;
+use names::{InstanceName, Port};
 use overlay::beneath::Dir;
 use serde::Serialize;
 use srcds_query::a2s::Info;
@@ -88,7 +88,7 @@ impl Live {
 pub struct Observe {
     /// How long servers may take to answer, all together.
     pub limit: Duration,
-    /// Also look at what they logged.
+    /// Also look at what they have logged since the last time; what was logged before is remembered.
     pub logs: bool,
     /// Also ask consoles. A server logs each command: who looks every second leaves them alone.
     pub consoles: bool,
@@ -113,13 +113,12 @@ impl Host {
         let until = Instant::now() + options.limit;
         let running: Vec<(usize, SocketAddr)> = (0..statuses.len())
             .filter(|&index| statuses[index].state == InstanceState::Running)
-            .filter_map(|index| Some((index, address(&root, &statuses[index])?)))
+            .filter_map(|index| Some((index, address(&root, &statuses[index].name, statuses[index].port)?)))
             .collect();
         let mut heard = Heard::read(&root);
         let names: Vec<InstanceName> = running.iter().map(|&(index, _)| statuses[index].name.clone()).collect();
         // Begun before the servers are asked, so that both take the time of one.
         let news = if options.logs && !names.is_empty() { heard.begin(self.supervisor(), &names)? } else { Vec::new() };
-        let has_news = !news.is_empty();
         let targets: Vec<Target> = running.iter().map(|&(_, address)| Target::new(address)).collect();
         let answers = sweep::ask(&targets, options.limit * 2 / 3);
         for (&(index, _), answer) in running.iter().zip(&answers) {
@@ -128,29 +127,27 @@ impl Host {
         if options.consoles {
             self.ask_consoles(statuses, &running, options, until);
         }
+        let mut something_new = false;
         for news in news {
-            heard.take(news)?;
+            something_new |= heard.take(news)?;
         }
         let now = now();
         for &(index, address) in &running {
             let status = &statuses[index];
-            let log = options
-                .logs
-                .then(|| heard.of(self.supervisor().log_of(&status.name), &status.name, status.since.unwrap_or(now)));
-            let mut found = problems::of(&Seen { status, port: Some(address.port()), log, now });
+            // What is remembered counts also where nothing new was read.
+            let log = heard.of(self.supervisor().log_of(&status.name), &status.name, status.since.unwrap_or(now));
+            let mut found = problems::of(&Seen { status, port: Some(address.port()), log: Some(log), now });
             // What was known without asking comes first.
             found.retain(|problem| status.problems.iter().all(|known| known.kind != problem.kind));
             statuses[index].problems.extend(found);
         }
-        if has_news {
+        if something_new {
             // Where it can't be written, the same lines are read the next time.
             let _ = heard.write(&root, &crate::instance::names(&root)?);
         }
         Ok(())
     }
-}
 
-impl Host {
     /// Asks the consoles of those that answered.
     fn ask_consoles(
         &self,
@@ -180,13 +177,8 @@ impl Host {
     }
 }
 
-/// Where an instance listens: on the port that it was started with.
-fn address(root: &Dir, status: &InstanceStatus) -> Option<SocketAddr> {
-    let port = staged_port(root, &status.name).or(status.port.map(names::Port::get))?;
+/// Where an instance listens: on the port that it was started with, or else that of its spec.
+pub(crate) fn address(root: &Dir, name: &InstanceName, spec: Option<Port>) -> Option<SocketAddr> {
+    let port = staged_port(root, name).or(spec.map(Port::get))?;
     Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
-}
-
-/// The same of one that was started.
-pub(crate) fn address_of(root: &Dir, name: &InstanceName) -> Option<SocketAddr> {
-    Some(SocketAddr::from((Ipv4Addr::LOCALHOST, staged_port(root, name)?)))
 }

@@ -209,6 +209,17 @@ mod tests {
     }
 
     #[test]
+    fn the_documents_list_every_kind_and_no_other() {
+        let text = include_str!("../../../docs/operating.md");
+        let table = text.lines().skip_while(|line| !line.starts_with("| problem | when |")).skip(2);
+        let rows = table.take_while(|line| line.starts_with('|'));
+        let cells = rows.filter_map(|line| line.split('|').nth(1));
+        let kinds: Vec<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+        let known = ["damaged", "no-files"].into_iter().chain(RULES.iter().map(|rule| rule.kind));
+        assert_eq!(kinds, known.collect::<Vec<_>>());
+    }
+
+    #[test]
     fn each_names_the_next_command_for_its_instance() {
         for rule in &RULES {
             assert!(rule.hint.contains("NAME") && rule.hint.contains('`'), "{}", rule.kind);

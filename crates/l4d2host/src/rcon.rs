@@ -1,6 +1,6 @@
 //! An instance's console: where its RCON is, its password, and what it means when there is no reply.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use names::InstanceName;
@@ -9,7 +9,7 @@ use srcds_query::rcon::{Client, Error as RconError, Password};
 use crate::initialize::read_rcon_password;
 use crate::instance::{self, Instance};
 use crate::listener::Listeners;
-use crate::staging::staged_port;
+use crate::live::address;
 use crate::{Account, Error, ErrorKind, Host, InstanceState, Result};
 
 /// How long a server may take to take the password. One that changes its map takes no notice of anybody meanwhile.
@@ -47,10 +47,11 @@ impl Host {
     pub fn rcon_address(&self, name: &InstanceName) -> Result<(SocketAddr, Password)> {
         let root = self.open_for_reading()?;
         let instance = Instance::read(&root, name)?.ok_or_else(|| instance::not_found(name))?;
-        let port = staged_port(&root, name).unwrap_or(instance.spec.port.get());
+        let address = address(&root, name, Some(instance.spec.port));
+        let address = address.ok_or_else(|| Error::new(ErrorKind::Internal, format!("instance {name} has no port")))?;
         let password = read_rcon_password(&root.open_dir(format!("instances/{name}"))?)?;
         let password = Password::new(password).map_err(|error| explain(name, error))?;
-        Ok((SocketAddr::from((Ipv4Addr::LOCALHOST, port)), password))
+        Ok((address, password))
     }
 
     fn check_runs(&self, name: &InstanceName) -> Result<()> {
@@ -89,6 +90,17 @@ impl Rcon {
     }
 }
 
+/// Text as one word of the console that nothing in it ends: quotes in it become `'`. Refused, as [`ErrorKind::Usage`], is
+/// what no console can take, line ends most of all. A space or `;` ends a word there, a quote holds words together, and
+/// nothing escapes a quote: other text would become commands.
+pub fn quoted(text: &str) -> Result<String> {
+    if let Some(c) = text.chars().find(|c| c.is_control()) {
+        let message = format!("the text holds {}, which a console can't take", c.escape_unicode());
+        return Err(Error::new(ErrorKind::Usage, message));
+    }
+    Ok(format!("\"{}\"", text.replace('"', "'")))
+}
+
 fn is_last(command: &str) -> bool {
     command.split(';').any(|part| part.split_whitespace().next().is_some_and(|word| LAST_COMMANDS.contains(&word)))
 }
@@ -102,7 +114,7 @@ fn explain(name: &InstanceName, error: RconError) -> Error {
         RconError::WrongPassword => (
             ErrorKind::RconRefused,
             format!("instance {name} refuses its RCON password"),
-            format!("it runs with the one of its start: `l4d2ctl stop {name}`, then `l4d2ctl start {name}`"),
+            format!("it runs with the one of its start: `l4d2ctl restart {name}`"),
         ),
         RconError::Banned => (
             ErrorKind::RconRefused,
@@ -131,6 +143,18 @@ fn explain(name: &InstanceName, error: RconError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_that_is_typed_becomes_a_second_command() {
+        for text in ["a; quit", "a\"; quit; \"", "a // b", "\"", "", "%s {x}"] {
+            let word = quoted(text).unwrap();
+            let inner = word.strip_prefix('"').and_then(|word| word.strip_suffix('"')).unwrap();
+            assert!(!inner.contains('"') && inner == text.replace('"', "'"), "{word}");
+        }
+        for text in ["a\nquit", "a\rquit", "a\0quit", "\u{1b}[2J", "\u{85}"] {
+            assert!(quoted(text).is_err(), "{text:?}");
+        }
+    }
 
     #[test]
     fn commands_that_end_the_server() {

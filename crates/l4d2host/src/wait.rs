@@ -6,14 +6,12 @@ use names::InstanceName;
 use srcds_query::a2s;
 
 use crate::interrupt::Interrupted;
-use crate::live::address_of;
-use crate::{Error, ErrorKind, Host, InstanceState, LogOptions, Result};
+use crate::live::address;
+use crate::supervisor::last_lines;
+use crate::{Error, ErrorKind, Host, InstanceState, Result};
 
 /// Between two looks. Nothing tells when a game begins to listen.
 const PAUSE: Duration = Duration::from_millis(250);
-
-/// How many of the last lines explain that it did not.
-const CAUSE_LINES: u32 = 10;
 
 impl Host {
     /// Waits until the server answers its first query, and says how long that took. One that ends or never answers is an
@@ -23,7 +21,7 @@ impl Host {
         let interrupted = Interrupted::watch("interrupted: no longer waiting", goes_on)?;
         let begin = Instant::now();
         loop {
-            let port = address_of(&self.open_for_reading()?, name);
+            let port = address(&self.open_for_reading()?, name, None);
             let answer = port.map(|address| a2s::info(address, PAUSE));
             if matches!(answer, Some(Ok(_))) {
                 return Ok(begin.elapsed());
@@ -54,17 +52,9 @@ impl Host {
 
     fn not_answering(&self, name: &InstanceName, kind: ErrorKind, message: &str) -> Error {
         let error = Error::new(kind, message).hint(format!("`l4d2ctl logs {name}` shows more"));
-        let options = LogOptions { lines: CAUSE_LINES, follow: false, ..LogOptions::default() };
-        let lines: Vec<String> = match self.supervisor().logs(name, &options) {
-            Ok(lines) => {
-                lines.map_while(Result::ok).map(|e| String::from_utf8_lossy(&e.message).into_owned()).collect()
-            }
-            Err(_) => Vec::new(),
-        };
-        if lines.is_empty() {
-            error
-        } else {
-            error.because(format!("the last lines of its log:\n{}", lines.join("\n")))
+        match last_lines(self.supervisor(), name) {
+            Some(lines) => error.because(lines),
+            None => error,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use l4d2host::{Error, ErrorKind, Rcon};
+use l4d2host::{Error, ErrorKind, Rcon, quoted};
 use names::InstanceName;
 use serde_json::json;
 use srcds_query::console::StatusPlayer;
@@ -10,7 +10,6 @@ use srcds_query::console::StatusPlayer;
 use super::{open_host, parse_name, suggest};
 use crate::player::{self, SteamId};
 use crate::problem::Problem;
-use crate::source::quoted;
 use crate::ui::Ui;
 
 /// Throw a player out of an instance

@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use l4d2host::ErrorKind;
 use names::InstanceName;
 use serde_json::json;
-use srcds_query::console::{Status, StatusPlayer};
+use srcds_query::console::StatusPlayer;
 
 use super::{open_host, parse_name, suggest};
+use crate::player;
 use crate::problem::Problem;
 use crate::text;
 use crate::ui::Ui;
@@ -30,12 +30,7 @@ pub(crate) struct Args {
 pub(crate) fn run(ui: &Ui, Args { name }: Args) -> Result<ExitCode, Problem> {
     let host = open_host(ui)?;
     let mut console = host.rcon(&name).map_err(|error| suggest(&host, &name, error))?;
-    let reply = console.run("status")?;
-    let status = Status::parse(&reply).ok_or_else(|| {
-        let message = format!("instance {name} does not reply to `status` as a game does");
-        l4d2host::Error::new(ErrorKind::NoAnswer, message)
-            .hint(format!("`l4d2ctl rcon {name} -- status` shows its reply"))
-    })?;
+    let status = player::status(&mut console, &name)?;
     if status.unreadable > 0 {
         ui.note(&format!("{} of its lines could not be read and are left out", status.unreadable));
     }

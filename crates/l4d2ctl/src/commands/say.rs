@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
+use l4d2host::quoted;
 use names::InstanceName;
 use serde_json::json;
 
 use super::{open_host, parse_name, suggest};
 use crate::problem::Problem;
-use crate::source::quoted;
 use crate::ui::Ui;
 
 /// Say something in an instance's chat

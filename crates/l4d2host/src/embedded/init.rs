@@ -21,8 +21,9 @@ use super::console::Console;
 use super::host_proc::HostProc;
 use super::policy::{Ended, RESTART_DELAY, Starts};
 use super::signals::Signals;
-use super::state::{State, now};
+use super::state::State;
 use super::{STARTED, lock, mounts};
+use crate::status::now;
 use crate::{Error, ErrorKind, Result};
 
 /// What is read of the game's output at once: a quarter of a pipe, as there is a supervisor for every server.

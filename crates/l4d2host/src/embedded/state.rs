@@ -3,7 +3,6 @@
 //! Believed only while the supervisor's lock is held; a file that was left behind can't claim that anything runs.
 
 use std::fs;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use names::InstanceName;
 use overlay::beneath::Dir;
@@ -12,6 +11,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 
+use crate::status::now;
 use crate::{Error, ErrorKind, Result, UnitDetails, UnitState};
 
 const FILE: &str = "supervisor.json";
@@ -127,11 +127,6 @@ impl State {
             since: Some(self.since),
         }
     }
-}
-
-/// Now, in seconds since 1970.
-pub(super) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
 /// This boot of the host.

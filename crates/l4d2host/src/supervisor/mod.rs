@@ -29,6 +29,17 @@ impl SupervisorKind {
     }
 }
 
+/// How many of the last lines of a log explain a failure.
+const CAUSE_LINES: u32 = 10;
+
+/// The last lines of an instance's log, as the cause of a failure; none where there are none, or they can't be read.
+pub(crate) fn last_lines(supervisor: &dyn Supervisor, name: &InstanceName) -> Option<String> {
+    let options = LogOptions { lines: CAUSE_LINES, follow: false, ..LogOptions::default() };
+    let entries = supervisor.logs(name, &options).ok()?.map_while(Result::ok);
+    let lines: Vec<String> = entries.map(|entry| String::from_utf8_lossy(&entry.message).into_owned()).collect();
+    (!lines.is_empty()).then(|| format!("the last lines of its log:\n{}", lines.join("\n")))
+}
+
 /// What the host library asks of a supervisor.
 pub(crate) trait Supervisor: fmt::Debug {
     /// Which one it is.

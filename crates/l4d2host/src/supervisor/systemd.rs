@@ -18,7 +18,7 @@ use std::process::Stdio;
 
 use names::InstanceName;
 
-use super::{Supervisor, SupervisorKind};
+use super::{Supervisor, SupervisorKind, last_lines};
 use crate::heard::{self, Mark, News};
 use crate::process::{command, exit_code, spawn_error};
 use crate::{Error, ErrorKind, Held, LogOptions, LogStream, Pressure, Result, UnitDetails, UnitState, Usage};
@@ -31,9 +31,6 @@ const WANTS: &str = "/etc/systemd/system/multi-user.target.wants";
 
 /// The one log of all instances.
 pub(crate) const JOURNAL: &str = "journal";
-
-/// How many of the last lines explain a failed start.
-const CAUSE_LINES: u32 = 10;
 
 /// Where left4me's unit and helpers are installed, if they are and systemd runs this machine.
 ///
@@ -113,15 +110,6 @@ impl Systemd {
         sudo.args(["-n", "-l"]).arg(self.helper(helper)).args(args);
         sudo.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
     }
-
-    /// The last lines of the unit's journal, which say why it did not start.
-    fn last_lines(&self, name: &InstanceName) -> Option<String> {
-        let lines = CAUSE_LINES.to_string();
-        let mut sudo = self.sudo("left4me-journalctl", &[name.as_str(), "--lines", &lines, "--no-follow"]).ok()?;
-        let output = sudo.stderr(Stdio::null()).output().ok()?;
-        let text = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
-        (!text.is_empty()).then_some(text)
-    }
 }
 
 impl Supervisor for Systemd {
@@ -136,8 +124,8 @@ impl Supervisor for Systemd {
             }
             let failed = Error::new(ErrorKind::StartFailed, format!("instance {name} did not start"))
                 .with_exit_code(error.exit_code());
-            let failed = match self.last_lines(name) {
-                Some(lines) => failed.because(format!("the last lines of its log:\n{lines}")),
+            let failed = match last_lines(self, name) {
+                Some(lines) => failed.because(lines),
                 None => failed,
             };
             failed.hint(format!("`l4d2ctl logs {name}` shows more"))

@@ -1,14 +1,12 @@
 //! The terminal, given back as it was, whatever ends the program.
 
-use std::io::{IsTerminal, Read};
-use std::os::unix::net::UnixStream;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::io::IsTerminal;
 
 use l4d2host::Error;
 use rustix::stdio::stdin;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+
+use crate::ending::before_the_end;
 
 /// Whether somebody sits there.
 pub(super) fn is_interactive() -> bool {
@@ -26,23 +24,8 @@ impl Kept {
     pub(super) fn new(quiet: bool) -> Result<Self, Error> {
         let modes =
             tcgetattr(stdin()).map_err(|errno| Error::io("can't ask for the terminal's modes", errno.into()))?;
-        let failed = |error| Error::io("can't handle signals", error);
-        let (mut read, write) = UnixStream::pair().map_err(failed)?;
-        let which = Arc::new(AtomicUsize::new(0));
-        for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
-            let number = usize::try_from(signal).unwrap_or(0);
-            signal_hook::flag::register_usize(signal, Arc::clone(&which), number).map_err(failed)?;
-            signal_hook::low_level::pipe::register(signal, write.try_clone().map_err(failed)?).map_err(failed)?;
-        }
         let back = modes.clone();
-        std::thread::spawn(move || {
-            // Ends with the program where no signal comes: its other ends are in the handlers.
-            if read.read_exact(&mut [0]).is_ok() {
-                put_back(&back);
-                let signal = i32::try_from(which.load(Ordering::SeqCst)).unwrap_or(SIGTERM);
-                let _ = signal_hook::low_level::emulate_default_handler(signal);
-            }
-        });
+        before_the_end(move || put_back(&back)).map_err(|error| Error::io("can't handle signals", error))?;
         let kept = Self(modes);
         if quiet {
             let mut modes = kept.0.clone();

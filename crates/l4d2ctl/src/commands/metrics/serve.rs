@@ -11,7 +11,7 @@ use std::io::{ErrorKind as Io, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use l4d2host::{Error, ErrorKind, Host};
@@ -150,23 +150,33 @@ fn measure_disk(ui: Ui, measured: &Mutex<Disk>) {
 
 /// The connections there are, by number; none where it was ended and its thread has not noticed yet.
 #[derive(Default)]
-struct Connections(Mutex<BTreeMap<u64, Option<TcpStream>>>);
+struct Connections {
+    open: Mutex<BTreeMap<u64, Option<TcpStream>>>,
+    /// One has gone.
+    gone: Condvar,
+}
 
 impl Connections {
-    /// Makes room for one more, if there is room for its thread.
-    fn admit(&self, number: u64, stream: &TcpStream) -> std::io::Result<bool> {
-        let mut open = lock(&self.0);
-        if open.len() >= THREADS {
-            return Ok(false);
-        }
+    /// Makes room for one more: ends the oldest, and waits for a thread to go where there are too many. Those that were ended
+    /// go at once; to turn away whoever comes then would let a crowd that says nothing keep him out.
+    fn admit(&self, number: u64, stream: &TcpStream) -> std::io::Result<()> {
+        let mut open = lock(&self.open);
         if open.values().flatten().count() >= CONNECTIONS
             && let Some(oldest) = open.values_mut().find_map(Option::take)
         {
             // It may have ended by itself.
             let _ = oldest.shutdown(Shutdown::Both);
         }
+        while open.len() >= THREADS {
+            open = self.gone.wait(open).unwrap_or_else(PoisonError::into_inner);
+        }
         open.insert(number, Some(stream.try_clone()?));
-        Ok(true)
+        Ok(())
+    }
+
+    fn remove(&self, number: u64) {
+        lock(&self.open).remove(&number);
+        self.gone.notify_one();
     }
 }
 
@@ -184,16 +194,17 @@ fn accept(ui: Ui, listener: &TcpListener, sender: &Sender<Event>) {
                 continue;
             }
         };
-        if !connections.admit(number, &stream).unwrap_or(false) {
+        // Out of descriptors: it is closed, and whoever asks again finds another state of things.
+        if connections.admit(number, &stream).is_err() {
             continue;
         }
         let handle = move || {
             // Whoever does not hear the answer is not told so.
             let _ = converse(&stream, &sender);
-            lock(&all.0).remove(&number);
+            all.remove(number);
         };
         if spawn("connection", handle).is_err() {
-            lock(&connections.0).remove(&number);
+            connections.remove(number);
         }
     }
 }

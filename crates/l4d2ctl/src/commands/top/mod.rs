@@ -10,20 +10,15 @@ mod view;
 mod watch;
 
 use std::io::IsTerminal;
-use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use l4d2host::{Error, ErrorKind};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event;
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use super::open_host;
+use crate::ending::before_the_end;
 use crate::problem::Problem;
 use crate::ui::{Ui, can_draw};
 use act::Actions;
@@ -60,7 +55,8 @@ pub(crate) fn run(ui: &Ui, Args {}: Args) -> Result<ExitCode, Problem> {
         let error = Error::new(ErrorKind::Usage, "top draws on a terminal, and here is none that it can draw on");
         return Err(error.hint("`l4d2ctl status`, with `--json` for programs, shows the same once").into());
     }
-    end_with_the_terminal().map_err(|error| Error::io("can't handle signals", error))?;
+    // A terminal that has gone takes nothing back.
+    before_the_end(|| drop(ratatui::try_restore())).map_err(|error| Error::io("can't handle signals", error))?;
     let watch = Watch::begin();
     // Takes the screen, and gives it back also when this program panics.
     let mut terminal = ratatui::try_init().map_err(|error| Error::io("can't draw on the terminal", error))?;
@@ -70,32 +66,6 @@ pub(crate) fn run(ui: &Ui, Args {}: Args) -> Result<ExitCode, Problem> {
         std::mem::forget(terminal);
     }
     ended.map(|()| ExitCode::SUCCESS)
-}
-
-/// Ends this program by a signal, and when its terminal has gone, and gives the screen back before that. In a thread of its
-/// own, whatever the others do: crossterm reads a terminal that has gone again and again, and returns to nobody.
-fn end_with_the_terminal() -> std::io::Result<()> {
-    let (read, write) = UnixStream::pair()?;
-    let which = Arc::new(AtomicUsize::new(0));
-    for number in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
-        // Handlers run in this order: whoever is woken finds the number.
-        signal_hook::flag::register_usize(number, Arc::clone(&which), usize::try_from(number).unwrap_or_default())?;
-        signal_hook::low_level::pipe::register(number, write.try_clone()?)?;
-    }
-    std::thread::Builder::new().name("end".to_owned()).spawn(move || {
-        let stdin = rustix::stdio::stdin();
-        // Of stdin nothing is asked: that it has gone is always told.
-        let mut fds = [PollFd::new(&read, PollFlags::IN), PollFd::new(&stdin, PollFlags::empty())];
-        while let Ok(0) | Err(Errno::INTR) = poll(&mut fds, None) {}
-        // One that has gone takes nothing back.
-        let _ = ratatui::try_restore();
-        match i32::try_from(which.load(Ordering::SeqCst)) {
-            // As it would have ended without us.
-            Ok(number) if number != 0 => drop(signal_hook::low_level::emulate_default_handler(number)),
-            _ => std::process::exit(1),
-        }
-    })?;
-    Ok(())
 }
 
 /// Draws and hears until `q`.

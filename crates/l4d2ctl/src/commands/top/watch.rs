@@ -125,16 +125,9 @@ fn find_out(round: u32, show: Option<InstanceName>, kept: &mut Kept, news: &mut 
 fn keep(status: &mut InstanceStatus, last: &InstanceStatus, asked: bool) {
     status.restarts = status.restarts.or(last.restarts);
     status.main_pid = status.main_pid.or(last.main_pid);
-    if !asked {
-        let known = |kind| status.problems.iter().any(|problem| problem.kind == kind);
-        let of_logs = ["port-taken", "steam-lost", "steam-missing", "update-wanted"];
-        let old = last.problems.iter().filter(|problem| of_logs.contains(&problem.kind) && !known(problem.kind));
-        let old: Vec<_> = old.cloned().collect();
-        status.problems.extend(old);
-        if let (Some(live), Some(last)) = (status.live.as_mut(), last.live.as_ref()) {
-            (live.fps, live.in_kb, live.out_kb) = (last.fps, last.in_kb, last.out_kb);
-            live.hibernating = live.hibernating.or(last.hibernating.filter(|_| live.humans == last.humans));
-        }
+    if let (false, Some(live), Some(last)) = (asked, status.live.as_mut(), last.live.as_ref()) {
+        (live.fps, live.in_kb, live.out_kb) = (last.fps, last.in_kb, last.out_kb);
+        live.hibernating = live.hibernating.or(last.hibernating.filter(|_| live.humans == last.humans));
     }
 }
 
