@@ -52,7 +52,8 @@ impl Signs {
         }
     }
 
-    /// Forgets what an earlier run said.
+    /// Forgets what an earlier run said. To the second, as it is known no better when a run began: what was said in the second
+    /// of a restart stays.
     fn of_run(&self, since: u64) -> Self {
         Self {
             steam: self.steam.filter(|(time, _)| *time >= since),
