@@ -53,7 +53,7 @@ fn info(cvars: &Cvars, port: u16) -> Vec<u8> {
     let bots = players.iter().filter(|player| player.bot).count();
     let password = u8::from(!cvars.get("sv_password").is_empty());
     out.extend_from_slice(&[byte(players.len()), players::slots(cvars), byte(bots), b'd', b'l', password, 1]);
-    text(&mut out, "2.2.4.3");
+    text(&mut out, cvars.get("sim_version"));
     // Port, SteamID, keywords and game id follow, as the flags say.
     out.push(0x80 | 0x10 | 0x20 | 0x01);
     out.extend_from_slice(&port.to_le_bytes());

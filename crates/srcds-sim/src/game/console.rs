@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::cvars::{Cvars, commands};
+use super::files::Files;
 use super::log::Log;
-use super::{players, say};
+use super::{players, say, version};
 
 /// A file that execs itself ends somewhere.
 const MAX_DEPTH: usize = 8;
@@ -20,11 +21,15 @@ pub(super) struct Console {
     pub(super) port: u16,
     started: Instant,
     log: Log,
+    files: Files,
 }
 
 impl Console {
     pub(super) fn new() -> Self {
-        Self { cvars: Cvars::new(), quit: false, port: 0, started: Instant::now(), log: Log::default() }
+        let mut cvars = Cvars::new();
+        cvars.set("sim_version", &version());
+        let (log, files) = (Log::default(), Files::default());
+        Self { cvars, quit: false, port: 0, started: Instant::now(), log, files }
     }
 
     /// Runs what the command line says, `+command word…`, then the files that every map begins with. Those have the
@@ -48,6 +53,17 @@ impl Console {
         printed
     }
 
+    /// Begins to read all files again and again, if `sim_rehash` says so.
+    pub(super) fn watch_files(&mut self) {
+        let Some(pause) = self.cvars.number("sim_rehash").filter(|pause| *pause > 0).map(Duration::from_millis) else {
+            return;
+        };
+        match Files::watch(pause) {
+            Ok(files) => self.files = files,
+            Err(error) => say(&format!("can't start a thread: {error}")),
+        }
+    }
+
     /// Ends the log.
     pub(super) fn close(&mut self) {
         self.log.close();
@@ -58,6 +74,7 @@ impl Console {
             [] => {}
             ["status"] => printed.push_str(&players::status(&self.cvars, self.port)),
             ["stats"] => printed.push_str(&self.stats()),
+            ["sim_files"] => printed.push_str(&self.files.report()),
             ["quit" | "exit"] => self.quit = true,
             ["say", text @ ..] => self.say(&text.join(" ")),
             // Not the game's: prints a line on the console, which the real `echo` does to whoever gave the command.

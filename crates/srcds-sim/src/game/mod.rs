@@ -3,6 +3,7 @@
 mod a2s;
 mod console;
 mod cvars;
+mod files;
 mod log;
 pub(crate) mod many;
 mod misbehave;
@@ -36,6 +37,14 @@ fn say(text: &str) {
 fn motd() -> String {
     let motd = fs::read("left4dead2/motd.txt").unwrap_or_default();
     String::from_utf8_lossy(&motd).lines().next().unwrap_or_default().to_owned()
+}
+
+/// The version that the installation says it is, read once; without one, what the game is known to be.
+fn version() -> String {
+    let inf = fs::read("left4dead2/steam.inf").unwrap_or_default();
+    let version =
+        String::from_utf8_lossy(&inf).lines().find_map(|line| Some(line.strip_prefix("PatchVersion=")?.to_owned()));
+    version.unwrap_or_else(|| "2.2.4.3".to_owned())
 }
 
 /// A server that has its ports.
@@ -75,6 +84,7 @@ pub(crate) fn run(args: &[String]) -> ExitCode {
     };
     announce(&console.cvars, address, port);
     misbehave::after_start(&console.cvars);
+    console.watch_files();
     let (started, challenges) = (Instant::now(), RandomState::new());
     Server { console, udp, tcp, rcon: Rcon::new(), started, challenges }.serve(wake)
 }

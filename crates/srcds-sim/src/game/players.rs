@@ -101,7 +101,7 @@ pub(super) fn status(cvars: &Cvars, port: u16) -> String {
     let hibernating = if humans == 0 { "hibernating" } else { "not hibernating" };
     let mut lines = vec![
         format!("hostname: {}", cvars.get("hostname")),
-        "version : 2.2.4.3 9450 secure  (unknown)".to_owned(),
+        format!("version : {} 9450 secure  (unknown)", cvars.get("sim_version")),
         format!("udp/ip  : 0.0.0.0:{port} [ public n/a ]"),
         "os      : Linux Dedicated (SIMULATED)".to_owned(),
         format!("map     : {}", cvars.get("map")),

@@ -11,6 +11,13 @@ use super::output::Output;
 #[derive(Debug)]
 pub(super) struct Failure(String);
 
+fn hang(out: &mut Output) -> ! {
+    out.flush();
+    loop {
+        std::thread::park();
+    }
+}
+
 impl Failure {
     pub(super) fn from_environment() -> Option<Self> {
         let wanted = std::env::var("LEFT4ME_SIM_STEAM_FAIL").ok().filter(|wanted| !wanted.is_empty())?;
@@ -37,18 +44,12 @@ impl Failure {
             }
             "hang" => {
                 out.line("Redirecting stderr to a log file");
-                out.flush();
-                loop {
-                    std::thread::park();
-                }
+                hang(out)
             }
             "orphan" => {
                 let child = Command::new("/bin/sh").args(["-c", "trap '' HUP; exec sleep 1000"]).spawn();
                 out.line(&format!("orphan {}", child.map_or(0, |child| child.id())));
-                out.flush();
-                loop {
-                    std::thread::park();
-                }
+                hang(out)
             }
             "appinfo-timeout" => {
                 out.line("Timed out waiting for AppInfo update.");
@@ -97,11 +98,26 @@ impl Failure {
         Some(8)
     }
 
+    /// How many changes are made of an update that gets no further.
+    pub(super) fn limit(&self) -> Option<usize> {
+        ["half", "hang-half"].contains(&self.0.as_str()).then_some(20)
+    }
+
+    /// When those are made.
+    pub(super) fn at_limit(&self, out: &mut Output) -> u8 {
+        if self.0 == "hang-half" {
+            out.line("Update is half done");
+            hang(out);
+        }
+        out.line(&format!("Error! App '{APP}' state is 0x602 after update job."));
+        8
+    }
+
     /// After a success that is none.
     pub(super) fn after_update(&self, dir: &Path) {
         match self.0.as_str() {
             "lies" => {
-                let manifest = dir.join(format!("steamapps/appmanifest_{APP}.acf"));
+                let manifest = dir.join(super::manifest::PATH);
                 let text = fs::read_to_string(&manifest).unwrap_or_default();
                 let _ = fs::write(&manifest, text.replace("\"StateFlags\"\t\t\"4\"", "\"StateFlags\"\t\t\"1026\""));
             }

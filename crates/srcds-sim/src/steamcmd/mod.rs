@@ -1,8 +1,12 @@
 //! The simulated SteamCMD: brings the simulated game, and fails in every way that the real one is known for.
 
+mod changes;
+mod client;
 mod content;
 mod failures;
+mod manifest;
 mod output;
+mod tree;
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,9 +17,6 @@ use output::Output;
 
 const APP: &str = "222860";
 
-/// The build that is brought unless `LEFT4ME_SIM_BUILD` says otherwise.
-const BUILD: u64 = 9_450_001;
-
 /// What the arguments ask for.
 #[derive(Debug, Default)]
 struct Request {
@@ -24,6 +25,8 @@ struct Request {
     login: Option<String>,
     app_update: Option<String>,
     dir_before_login: bool,
+    /// Two builds whose difference is asked for: no command of the real one's.
+    changes: Option<(u64, u64)>,
 }
 
 impl Request {
@@ -40,6 +43,10 @@ impl Request {
                 }
                 "+login" => request.login = value(),
                 "+app_update" => request.app_update = value(),
+                "+sim_changes" => {
+                    let number = |at: usize| args.get(index + at).and_then(|value| value.parse().ok());
+                    request.changes = number(1).zip(number(2));
+                }
                 _ => {}
             }
         }
@@ -50,13 +57,19 @@ impl Request {
 pub(crate) fn run(args: &[String]) -> ExitCode {
     let request = Request::parse(args);
     let mut out = Output::new();
+    if let Some((from, to)) = request.changes {
+        let (files, bytes) = changes::between(from, to, bulk());
+        out.line(&format!("SIMULATED: build {to} has {bytes} bytes in {files} files otherwise than build {from}"));
+        out.flush();
+        return ExitCode::SUCCESS;
+    }
     let failure = Failure::from_environment();
     out.line("SIMULATED SteamCMD (srcds-sim): nothing is downloaded.");
     for step in ["[  0%] Checking for available updates...", "[----] Verifying installation..."] {
         out.progress(step);
     }
     out.line("Steam Console Client (c) Valve Corporation - version 1765000000");
-    content::bring_steam_client();
+    client::bring();
     let code = match failure.as_ref().and_then(|failure| failure.at_start(&mut out)) {
         Some(code) => code,
         None => log_in_and_update(&request, failure.as_ref(), &mut out),
@@ -91,6 +104,20 @@ fn size(platform: &str) -> u64 {
     if platform == "windows" { 9_710_287_462 } else { 202_762_857 }
 }
 
+/// The build that Steam has.
+fn build() -> u64 {
+    number("LEFT4ME_SIM_BUILD").unwrap_or(tree::BUILD)
+}
+
+/// How many MiB of the tree are there only to be large.
+fn bulk() -> u64 {
+    number("LEFT4ME_SIM_BULK").unwrap_or(0)
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
 fn update(request: &Request, dir: &std::path::Path, failure: Option<&Failure>, out: &mut Output) -> u8 {
     let total = size(&request.platform);
     out.state("0x3", "reconfiguring", 0, 0);
@@ -99,17 +126,22 @@ fn update(request: &Request, dir: &std::path::Path, failure: Option<&Failure>, o
             out.state(code, word, total / 5 * step, total);
         }
     }
-    let build = std::env::var("LEFT4ME_SIM_BUILD").ok().and_then(|build| build.parse().ok()).unwrap_or(BUILD);
-    if let Err(error) = content::lay_down(dir, &request.platform, build) {
-        out.line(&format!("Error! App '{APP}' state is 0x606 after update job. ({error})"));
-        return 8;
+    let limit = failure.and_then(Failure::limit);
+    match (content::lay_down(dir, &request.platform, build(), bulk(), limit), failure) {
+        (Ok(true), _) => {}
+        (Ok(false), Some(failure)) => return failure.at_limit(out),
+        (result, _) => {
+            let why = result.err().map_or_else(|| "not all of it".to_owned(), |error| error.to_string());
+            out.line(&format!("Error! App '{APP}' state is 0x606 after update job. ({why})"));
+            return 8;
+        }
     }
     if let Some(failure) = failure {
         failure.after_update(dir);
     }
     out.line(&format!("Success! App '{APP}' fully installed."));
     // What the real one says to a caller who looks for the manifest.
-    if fs::metadata(dir.join(format!("steamapps/appmanifest_{APP}.acf"))).is_err() { 8 } else { 0 }
+    if fs::metadata(dir.join(manifest::PATH)).is_err() { 8 } else { 0 }
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! The simulations as processes: the real program, asked over real sockets.
 
 mod client;
+mod files;
 mod game;
 mod misbehaviour;
 mod server;
+mod steamcmd;
