@@ -1,7 +1,8 @@
-//! What the servers' logs say that an operator has to know: a few signs, remembered so that each line is read once.
+//! What was heard of the servers and is remembered: a few signs of their logs, so that each line is read once, and how often
+//! each had been restarted when its run began, so that it is asked once for each run.
 //!
-//! The cost of a question is that of the lines logged since the one before. What is remembered is a file of the service
-//! user's own, `heard.json` in the root directory; without it the last lines are read again, and no more is lost.
+//! The cost of a question is that of what happened since the one before. What is remembered is a file of the service
+//! user's own, `heard.json` in the root directory; without it all of that is asked and read again, and no more is lost.
 
 use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
@@ -17,7 +18,7 @@ const TEMPORARY: &str = "heard.json.new";
 const MAX_SIZE: usize = 1024 * 1024;
 
 /// The version of the file that this program writes and reads.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Of a log that can be read backwards from its end, no more than the last so many lines are read.
 pub(crate) const LINES: u32 = 5000;
@@ -94,7 +95,17 @@ pub(crate) fn sign(line: &[u8]) -> Option<Sign> {
     SIGNS.iter().find(|(beginning, _)| line.starts_with(beginning.as_bytes())).map(|(_, sign)| *sign)
 }
 
-/// What is known of all logs.
+/// A server's run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Run {
+    /// When it began, in seconds since 1970.
+    since: u64,
+    /// How often the server had been restarted after a failure then, and until it ends.
+    restarts: u32,
+}
+
+/// What is known of all servers.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Heard {
@@ -102,6 +113,7 @@ pub(crate) struct Heard {
     /// By log: a supervisor has one for all instances, or one for each.
     marks: BTreeMap<String, Mark>,
     servers: BTreeMap<String, Signs>,
+    runs: BTreeMap<String, Run>,
 }
 
 /// Lines, each with the instance that printed it.
@@ -136,6 +148,7 @@ impl Heard {
         self.format = FORMAT;
         let known = |name: &String| instances.iter().any(|instance| instance.as_str() == name);
         self.servers.retain(|name, signs| known(name) && *signs != Signs::default());
+        self.runs.retain(|name, _| known(name));
         self.marks.retain(|log, _| log == crate::supervisor::systemd::JOURNAL || known(log));
         let bytes = serde_json::to_vec(&self)
             .map_err(|e| crate::Error::new(crate::ErrorKind::Internal, "can't write heard.json").because(e))?;
@@ -171,6 +184,16 @@ impl Heard {
             self.marks.insert(news.log, Mark { cursor, from });
         }
         Ok(count > 0)
+    }
+
+    /// How often a server was restarted, of which that run is the newest; none where it was not asked in that run.
+    pub(crate) fn restarts(&self, name: &InstanceName, since: u64) -> Option<u32> {
+        self.runs.get(name.as_str()).filter(|run| run.since == since).map(|run| run.restarts)
+    }
+
+    /// Remembers that, of a run that began in a second that is over.
+    pub(crate) fn restarted(&mut self, name: &InstanceName, since: u64, restarts: u32) {
+        self.runs.insert(name.to_string(), Run { since, restarts });
     }
 
     /// What the run that began at `since` has said, and whether all that it said was read.
@@ -255,11 +278,14 @@ mod tests {
         let (a, b): (InstanceName, InstanceName) = ("a".parse().unwrap(), "b".parse().unwrap());
         let mut heard = Heard::read(&root);
         heard.take(news(None, &[("a", 10, LOST), ("b", 11, LOST)])).unwrap();
+        heard.restarted(&a, 10, 2);
+        heard.restarted(&b, 10, 3);
         heard.write(&root, std::slice::from_ref(&a)).unwrap();
         let heard = Heard::read(&root);
         assert_eq!(heard.of("journal", &a, 0), (Signs { steam: Some((10, false)), ..Signs::default() }, true));
         assert_eq!(heard.of("journal", &b, 0).0, Signs::default());
-        for damage in ["", "{", "{\"format\":2,\"marks\":{},\"servers\":{}}"] {
+        assert_eq!((heard.restarts(&a, 10), heard.restarts(&a, 11), heard.restarts(&b, 10)), (Some(2), None, None));
+        for damage in ["", "{", "{\"format\":1,\"marks\":{},\"servers\":{},\"runs\":{}}"] {
             std::fs::write(place.path().join(FILE), damage).unwrap();
             assert_eq!(Heard::read(&root).of("journal", &a, 0), (Signs::default(), false), "{damage}");
         }

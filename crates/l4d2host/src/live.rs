@@ -88,7 +88,8 @@ impl Live {
 pub struct Observe {
     /// How long servers may take to answer, all together.
     pub limit: Duration,
-    /// Also look at what they have logged since the last time; what was logged before is remembered.
+    /// Also look at what they have logged since the last time, and ask how often those were restarted that have begun to run
+    /// since then; what was found out before is remembered.
     pub logs: bool,
     /// Also ask consoles. A server logs each command: who looks every second leaves them alone.
     pub consoles: bool,
@@ -127,7 +128,7 @@ impl Host {
         if options.consoles {
             self.ask_consoles(statuses, &running, options, until);
         }
-        let mut something_new = false;
+        let mut something_new = self.add_restarts(statuses, &running, options.logs, &mut heard);
         for news in news {
             something_new |= heard.take(news)?;
         }
@@ -146,6 +147,39 @@ impl Host {
             let _ = heard.write(&root, &crate::instance::names(&root)?);
         }
         Ok(())
+    }
+
+    /// Adds how often each was restarted, where that is not known yet: what is remembered, and `ask` asks for the rest. Whether
+    /// that was anything.
+    fn add_restarts(
+        &self,
+        statuses: &mut [InstanceStatus],
+        running: &[(usize, SocketAddr)],
+        ask: bool,
+        heard: &mut Heard,
+    ) -> bool {
+        let mut unknown = Vec::new();
+        for &(index, _) in running {
+            let status = &mut statuses[index];
+            if let (None, Some(since)) = (status.restarts, status.since) {
+                status.restarts = heard.restarts(&status.name, since);
+                unknown.extend(status.restarts.is_none().then(|| (index, since, status.name.clone())));
+            }
+        }
+        let names: Vec<InstanceName> = unknown.iter().map(|(_, _, name)| name.clone()).collect();
+        if !ask || names.is_empty() {
+            return false;
+        }
+        let asked = now();
+        let details = self.supervisor().details(&names).unwrap_or_default();
+        for (index, since, name) in unknown {
+            statuses[index].restarts = details.get(&name).and_then(|details| details.restarts);
+            // Another run may begin in the same second. After that second none has the same beginning.
+            if let Some(restarts) = statuses[index].restarts.filter(|_| since < asked) {
+                heard.restarted(&name, since, restarts);
+            }
+        }
+        true
     }
 
     /// Asks the consoles of those that answered.

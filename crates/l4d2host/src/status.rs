@@ -129,7 +129,7 @@ pub struct InstanceStatus {
     pub since: Option<u64>,
     /// The server's process; asked only where instances are named.
     pub main_pid: Option<u32>,
-    /// Restarts after a failure; asked only where instances are named.
+    /// Restarts after a failure; asked only where instances are named, or observed while they run.
     pub restarts: Option<u32>,
     /// The port of the spec; none where the instance's files can't be read.
     #[serde(serialize_with = "as_number")]

@@ -210,6 +210,33 @@ fn what_servers_logged(host: &mut Host) -> Result<()> {
     Ok(())
 }
 
+pub(super) fn crashes_are_counted(host: &mut Host) -> Result<()> {
+    host.up("a", 27101, &[])?;
+    host.up("b", 27102, &[])?;
+    for crashes in 1..=2 {
+        let pid = host.pid("a")?;
+        host.ok(&format!("kill -ABRT {pid}"))?;
+        let again = format!("systemctl is-active -q left4me-server@a && ! test -e /proc/{pid}");
+        host.machine.wait_until(&again, MINUTE)?;
+        let all = host.all("")?;
+        ensure!(of(&all, "a")?["restarts"] == crashes && of(&all, "b")?["restarts"] == 0, "{crashes} crashes: {all}");
+    }
+    let all = host.all("")?;
+    ensure!(problems(&all, "a")? == ["crashing"] && problems(&all, "b")?.is_empty(), "{all}");
+    let quiet = host.all("--no-query")?;
+    ensure!(of(&quiet, "a")?["restarts"].is_null(), "what systemd has to be asked for is not to be asked: {quiet}");
+    // What is remembered of a run, from its second second on, is not asked again.
+    let remembered = "sudo -u left4me l4d2ctl status >/dev/null && grep '\"restarts\":2' /var/lib/left4me/heard.json";
+    host.machine.wait_until(remembered, MINUTE)?;
+    host.ok("sudo -u left4me sed -i 's/\"restarts\":2/\"restarts\":7/' /var/lib/left4me/heard.json")?;
+    let (all, named) = (host.all("")?, host.status("a", "restarts")?);
+    ensure!(of(&all, "a")?["restarts"] == 7 && named == 2, "it was asked again: {all}, and it is {named}");
+    host.l4_ok("restart a --wait=60")?;
+    let all = host.all("")?;
+    ensure!(of(&all, "a")?["restarts"] == 0 && problems(&all, "a")?.is_empty(), "it was started by hand: {all}");
+    Ok(())
+}
+
 pub(super) fn waiting_and_talking(host: &mut Host) -> Result<()> {
     host.make("a", 27101, &["sim_players 2"])?;
     let started: Value = serde_json::from_str(&host.l4_ok("start a --wait=60 --json")?)?;

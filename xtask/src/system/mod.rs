@@ -50,6 +50,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("logs follow, resume from a cursor and end", Both, false, life::logs),
     test("players are waited for, warned and told", Both, false, live::players_are_waited_for),
     test("status says what servers say", Both, false, live::status_says_what_servers_say),
+    test("status counts crashes, and asks once for each run", Both, false, live::crashes_are_counted),
     test("start and restart wait, and the game's console answers", Both, false, live::waiting_and_talking),
     test("metrics of a server are what systemd says", Both, true, metrics::figures_are_systemd_s),
     test("metrics that are served and written please promtool", Container, false, metrics::served_and_written),

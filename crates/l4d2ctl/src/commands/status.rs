@@ -14,13 +14,13 @@ use crate::ui::{Ui, wants_colour};
 /// Show instances: all in a table, or named ones with every detail
 ///
 /// Servers are asked for their players, map and health, all at once and within
-/// a second, and what they logged since the last time is looked through. What is
-/// wrong stands below, with what to do. --no-query asks and reads nothing of
-/// theirs.
+/// a second, what they logged since the last time is looked through, and those
+/// that have begun to run since then are asked for their restarts. What is wrong
+/// stands below, with what to do. --no-query asks and reads nothing of theirs.
 ///
 /// Pending: the spec was changed since the instance was last started, and the
 /// next start uses it. What systemd has to be asked for each instance by itself
-/// (result, main pid, restarts) is shown of named ones only.
+/// (result, main pid) is shown of named ones only.
 ///
 /// Example: l4d2ctl status
 ///          l4d2ctl status friday --json

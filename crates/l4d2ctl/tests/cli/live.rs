@@ -143,6 +143,32 @@ fn crashes_that_repeat_are_a_problem() {
 }
 
 #[test]
+fn how_often_it_crashed_is_asked_once_in_a_run() {
+    let sandbox = Sandbox::with_game();
+    sandbox.up("a", &[]);
+    let all = |option: &[&str]| sandbox.json(&[&["status"], option].concat())["instances"][0].clone();
+    assert_eq!((&all(&["--no-query"])["restarts"], &all(&[])["restarts"]), (&Value::Null, &0.into()));
+    for crashes in 1..=2 {
+        let pid = sandbox.status("a")["main_pid"].to_string();
+        assert!(std::process::Command::new("kill").args(["-ABRT", &pid]).status().unwrap().success());
+        sandbox.wait("it runs again", |_| all(&[])["restarts"] == crashes);
+    }
+    assert_eq!(kinds(&all(&[])), ["crashing"]);
+    assert_eq!(kinds(&all(&["--no-query"])), Vec::<&str>::new());
+    // What is remembered is not asked again, from the second after the run's first on.
+    let file = sandbox.root().join("heard.json");
+    sandbox.wait("it is remembered", |_| {
+        all(&[]);
+        std::fs::read_to_string(&file).unwrap().contains("\"restarts\":2")
+    });
+    let heard = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, heard.replace("\"restarts\":2", "\"restarts\":7")).unwrap();
+    assert_eq!((&all(&[])["restarts"], &sandbox.status("a")["restarts"]), (&7.into(), &2.into()));
+    sandbox.ok(&["restart", "a", "--wait"]);
+    assert_eq!(all(&[])["restarts"], 0);
+}
+
+#[test]
 fn start_waits_for_the_first_answer() {
     let sandbox = Sandbox::with_game();
     sandbox.make("a", &spec(port(), &[]));

@@ -32,9 +32,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Watch all instances on a full screen
 ///
 /// State, players, map, frames a second, processor, memory, traffic, time since
-/// the start and restarts, every second; what is asked of consoles and logs
-/// (frames, traffic, restarts, problems) every ten to thirty. Traffic is in KB
-/// a second, from and to players.
+/// the start, every second; what is asked of consoles and logs (frames, traffic,
+/// problems) and how often each was restarted, every ten. Traffic is in KB a
+/// second, from and to players.
 ///
 /// Keys: arrows choose, Enter shows one with its players and its log, o sorts
 /// by the next column and O turns it round, / shows only names with a text in

@@ -12,10 +12,8 @@ use srcds_query::a2s::{self, Player};
 /// Between two looks.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// So many looks between those at logs and consoles, which log what they are asked, and those at what systemd has to be
-/// asked for each instance by itself.
+/// So many looks between those at logs and consoles, which log what they are asked.
 const LOGS: u32 = 10;
-const DETAILS: u32 = 30;
 
 /// How many lines of the log of one are shown.
 pub(super) const LINES: u32 = 200;
@@ -106,7 +104,7 @@ fn find_out(round: u32, show: Option<InstanceName>, kept: &mut Kept, news: &mut 
     };
     let host = &*kept.host.insert(host);
     let seldom = round % LOGS == 1;
-    let mut statuses = if round % DETAILS == 1 { host.all_statuses_in_detail()? } else { host.all_statuses()? };
+    let mut statuses = host.all_statuses()?;
     host.observe(&mut statuses, Observe { logs: seldom, consoles: seldom, stats: seldom, ..Observe::default() })?;
     let names: Vec<InstanceName> = statuses.iter().map(|status| status.name.clone()).collect();
     news.usage = host.usage(&names)?;
@@ -124,7 +122,6 @@ fn find_out(round: u32, show: Option<InstanceName>, kept: &mut Kept, news: &mut 
 /// Takes over what this look did not ask.
 fn keep(status: &mut InstanceStatus, last: &InstanceStatus, asked: bool) {
     status.restarts = status.restarts.or(last.restarts);
-    status.main_pid = status.main_pid.or(last.main_pid);
     if let (false, Some(live), Some(last)) = (asked, status.live.as_mut(), last.live.as_ref()) {
         (live.fps, live.in_kb, live.out_kb) = (last.fps, last.in_kb, last.out_kb);
         live.hibernating = live.hibernating.or(last.hibernating.filter(|_| live.humans == last.humans));
