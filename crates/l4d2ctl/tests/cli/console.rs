@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ExitStatus};
+use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -35,8 +35,15 @@ impl Seat {
         Self::at(sandbox, &["console", "a"], environment)
     }
 
-    /// A command at a terminal of 80×24.
+    /// A command of `l4d2ctl` at a terminal of 80×24.
     pub(crate) fn at(sandbox: &Sandbox, args: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut command = sandbox.command(args);
+        command.envs(environment.iter().copied());
+        Self::of(command)
+    }
+
+    /// The same with any program.
+    pub(crate) fn of(mut command: Command) -> Self {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let master = openpt(flags).unwrap();
         grantpt(&master).and_then(|()| unlockpt(&master)).unwrap();
@@ -44,9 +51,7 @@ impl Seat {
         let slave = File::from(ioctl_tiocgptpeer(&master, flags).unwrap());
         let before = tcgetattr(&slave).unwrap();
         let stream = || slave.try_clone().unwrap();
-        let mut command = sandbox.command(args);
-        command.env("TERM", "xterm").envs(environment.iter().copied());
-        let child = command.stdin(stream()).stdout(stream()).stderr(stream()).spawn().unwrap();
+        let child = command.env("TERM", "xterm").stdin(stream()).stdout(stream()).stderr(stream()).spawn().unwrap();
         Self { master: File::from(master), slave, child, before, seen: String::new() }
     }
 
@@ -110,8 +115,7 @@ impl Seat {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let sent =
-            std::process::Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(sent.unwrap().success());
     }
 }

@@ -2,11 +2,19 @@
 
 use std::os::unix::process::ExitStatusExt;
 
+use std::process::Command;
+
 use crate::Sandbox;
 use crate::console::Seat;
 
-/// What leaves the screen as it was.
-const SCREEN_GIVEN_BACK: &str = "\u{1b}[?1049l";
+/// The same that `top` draws on.
+#[path = "../../src/commands/top/screen.rs"]
+mod screen;
+
+/// What takes the screen, hides the cursor, and shows the screen as it was, with its cursor.
+const SCREEN_TAKEN: &str = "\u{1b}[?1049h";
+const CURSOR_HIDDEN: &str = "\u{1b}[?25l";
+const SCREEN_GIVEN_BACK: &str = "\u{1b}[?1049l\u{1b}[?25h";
 
 fn top(sandbox: &Sandbox, environment: &[(&str, &str)]) -> Seat {
     Seat::at(sandbox, &["top"], environment)
@@ -86,6 +94,42 @@ fn a_signal_gives_the_screen_back_and_ends_it() {
         // Compares the terminal's modes with those before.
         let (status, seen) = seat.end();
         assert_eq!(status.signal(), Some(number), "{seen:?}");
+    }
+}
+
+/// This program is the one that panics, in a process of its own: `top` does not where anybody wants it to.
+#[test]
+fn a_panic_gives_the_screen_back_and_ends_it() {
+    const PART: &str = "TEST_PANICS_IN";
+    const THREADS: [&str; 2] = ["the drawing thread", "another thread"];
+    let panics = |thread: &str| panic!("the reason, in {thread}");
+    if let Ok(thread) = std::env::var(PART) {
+        screen::on_the_screen(|terminal| {
+            terminal.draw(|frame| frame.render_widget("drawn", frame.area())).unwrap();
+            if thread == THREADS[0] {
+                panics(&thread);
+            }
+            std::thread::spawn(move || panics(&thread));
+            // As a program that hears keys would: until it is ended.
+            loop {
+                std::thread::park();
+            }
+        })
+        .unwrap();
+    }
+    for thread in THREADS {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "top::a_panic_gives_the_screen_back_and_ends_it", "--nocapture"]).env(PART, thread);
+        let mut seat = Seat::of(command);
+        for text in [SCREEN_TAKEN, "drawn", CURSOR_HIDDEN, SCREEN_GIVEN_BACK, "panicked at ", "the reason, in "] {
+            seat.see(text);
+        }
+        // A newline goes to the line's beginning: the terminal is in its own mode again.
+        seat.see(&format!("{thread}\r\n"));
+        // Compares the terminal's modes with those before.
+        let (status, seen) = seat.end();
+        assert_eq!(status.code(), Some(101), "{seen:?}");
+        assert!(!seen.contains(SCREEN_TAKEN) && !seen.contains(CURSOR_HIDDEN), "{seen:?}");
     }
 }
 

@@ -6,6 +6,7 @@
 mod act;
 mod keys;
 mod model;
+mod screen;
 mod view;
 mod watch;
 
@@ -24,6 +25,7 @@ use crate::ui::{Ui, can_draw};
 use act::Actions;
 use keys::Wish;
 use model::Model;
+use screen::on_the_screen;
 use watch::Watch;
 
 /// How long a key, a signal and what was found out may wait to be seen.
@@ -55,17 +57,10 @@ pub(crate) fn run(ui: &Ui, Args {}: Args) -> Result<ExitCode, Problem> {
         let error = Error::new(ErrorKind::Usage, "top draws on a terminal, and here is none that it can draw on");
         return Err(error.hint("`l4d2ctl status`, with `--json` for programs, shows the same once").into());
     }
-    // A terminal that has gone takes nothing back.
-    before_the_end(|| drop(ratatui::try_restore())).map_err(|error| Error::io("can't handle signals", error))?;
-    let watch = Watch::begin();
-    // Takes the screen, and gives it back also when this program panics.
-    let mut terminal = ratatui::try_init().map_err(|error| Error::io("can't draw on the terminal", error))?;
-    let ended = draw(&mut terminal, &watch);
-    if ratatui::try_restore().is_err() {
-        // The terminal has gone. Dropping this would complain on it, which panics.
-        std::mem::forget(terminal);
-    }
-    ended.map(|()| ExitCode::SUCCESS)
+    before_the_end(screen::give_back_for_good).map_err(|error| Error::io("can't handle signals", error))?;
+    let watch = Watch::begin().map_err(|error| Error::io("can't begin to look", error))?;
+    let ended = on_the_screen(|terminal| draw(terminal, &watch));
+    ended.map_err(|error| Error::io("can't draw on the terminal", error))?.map(|()| ExitCode::SUCCESS)
 }
 
 /// Draws and hears until `q`.
@@ -93,9 +88,9 @@ fn draw(terminal: &mut DefaultTerminal, watch: &Watch) -> Result<(), Problem> {
             Wish::Show(name) => watch.show(name),
             Wish::Do(verb, name) => actions.begin(&mut model, verb, name),
             Wish::Console(name) => {
-                ratatui::try_restore().map_err(failed)?;
+                screen::give_back().map_err(failed)?;
                 act::console(&name);
-                *terminal = ratatui::try_init().map_err(failed)?;
+                *terminal = screen::take().map_err(failed)?;
                 terminal.clear().map_err(failed)?;
             }
         }

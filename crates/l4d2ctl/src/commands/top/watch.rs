@@ -48,12 +48,12 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn begin() -> Self {
+    pub(super) fn begin() -> std::io::Result<Self> {
         let (send, news) = channel();
         let (wake, woken) = channel();
         let show = Arc::new(Mutex::new(None));
         let wanted = Arc::clone(&show);
-        std::thread::spawn(move || {
+        let looks = move || {
             let mut kept = Kept::default();
             for round in 0_u32.. {
                 let begun = Instant::now();
@@ -64,8 +64,9 @@ impl Watch {
                 // A key that shows another one need not wait for the second to end.
                 let _ = woken.recv_timeout(SECOND.saturating_sub(begun.elapsed()));
             }
-        });
-        Self { news, show, wake }
+        };
+        std::thread::Builder::new().name("watch".to_owned()).spawn(looks)?;
+        Ok(Self { news, show, wake })
     }
 
     /// The newest, if there is something new.
