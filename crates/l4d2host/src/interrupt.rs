@@ -3,8 +3,8 @@
 
 use std::fs;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -26,6 +26,16 @@ pub(crate) struct Event {
     pub(crate) ended: bool,
 }
 
+/// Nobody watches any more: signals do again what they did before.
+static UNWATCHED: AtomicBool = AtomicBool::new(false);
+
+/// How many watch; none before the first has begun.
+static WATCHERS: Mutex<Option<usize>> = Mutex::new(None);
+
+fn watchers() -> MutexGuard<'static, Option<usize>> {
+    WATCHERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Something to wait for together with everything else.
 #[derive(Debug)]
 pub(crate) struct Interrupted {
@@ -42,10 +52,23 @@ impl Interrupted {
         let failed = |e| Error::io("can't handle signals", e);
         let (wake, write) = UnixStream::pair().map_err(failed)?;
         let told = (message.into(), hint.into());
-        let mut this = Self { flag: Arc::new(AtomicBool::new(false)), wake, handlers: Vec::new(), told };
         // nohup(1) asks not to be hung up on.
-        let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
-        for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
+        let hangup = (!is_in_mask("SigIgn:", SIGHUP)).then_some(SIGHUP);
+        let signals = [SIGINT, SIGTERM].into_iter().chain(hangup);
+        let mut count = watchers();
+        if count.is_none() {
+            // signal-hook's own handler stays with nothing to do, and who takes a signal and does nothing ignores it. A signal
+            // that somebody else handles is left to him.
+            for signal in signals.clone().filter(|&signal| !is_in_mask("SigCgt:", signal)) {
+                signal_hook::flag::register_conditional_default(signal, &UNWATCHED).map_err(failed)?;
+            }
+        }
+        *count = Some(count.unwrap_or(0) + 1);
+        UNWATCHED.store(false, Ordering::SeqCst);
+        drop(count);
+        // From here on it is dropped, and counted down, whatever fails.
+        let mut this = Self { flag: Arc::new(AtomicBool::new(false)), wake, handlers: Vec::new(), told };
+        for signal in signals {
             // Handlers run in this order: whoever is woken finds the flag set.
             let flag = Arc::clone(&this.flag);
             this.handlers.push(signal_hook::flag::register(signal, flag).map_err(failed)?);
@@ -106,16 +129,21 @@ impl Interrupted {
 
 impl Drop for Interrupted {
     fn drop(&mut self) {
+        let mut count = watchers();
+        *count = count.map(|count| count.saturating_sub(1));
+        // Before the handlers go: no signal is to come to nobody.
+        UNWATCHED.store(*count == Some(0), Ordering::SeqCst);
         for handler in self.handlers.drain(..) {
             signal_hook::low_level::unregister(handler);
         }
     }
 }
 
-/// Whether whoever started this process wants it to ignore a signal: `SigIgn` of proc_pid_status(5), a bit a signal.
-fn is_ignored(signal: i32) -> bool {
+/// Whether a signal is in a mask of proc_pid_status(5), a bit a signal: ignored (by the wish of whoever started this process),
+/// or handled.
+fn is_in_mask(mask: &str, signal: i32) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = status.lines().find_map(|line| line.strip_prefix(mask));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 

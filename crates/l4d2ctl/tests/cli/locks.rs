@@ -7,10 +7,10 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use crate::{Sandbox, port};
 
 /// A process that has a lock until it is dropped: util-linux' flock(1), which takes it as we do.
-struct Holder(Child);
+pub(crate) struct Holder(Child);
 
 impl Holder {
-    fn of(sandbox: &Sandbox, file: &str) -> Self {
+    pub(crate) fn of(sandbox: &Sandbox, file: &str) -> Self {
         let mut flock = Command::new("flock");
         let mut child = flock
             .arg("--no-fork")
@@ -93,6 +93,20 @@ fn one_that_waits_too_long_gives_up_and_names_the_holder() {
     }
     assert_eq!(sandbox.tree(), before);
     sandbox.ok(&["--lock-timeout", "0", "initialize", "a", "-f", "spec.yaml"]);
+}
+
+#[test]
+fn ctrl_c_ends_one_that_has_waited_for_something_else_before() {
+    let sandbox = Sandbox::with_game();
+    for name in ["a", "b"] {
+        sandbox.make(name, &format!("port: {}\n", port()));
+    }
+    let _holder = Holder::of(&sandbox, "b.lock");
+    // That its server answers is waited for with other signal handlers than a lock is.
+    let (mut restart, _stderr, line) = waiting(&sandbox, &["restart", "a", "b", "--wait"]);
+    assert!(line.starts_with("waiting for instance b, held by"), "{line}");
+    signal(&restart, "-INT");
+    assert_eq!(restart.wait().unwrap().signal(), Some(2));
 }
 
 #[test]
