@@ -72,7 +72,8 @@ pub(crate) fn check_revision(name: &InstanceName, is: Option<&Revision>, wanted:
     Err(Error::new(ErrorKind::RevisionMismatch, message).hint(format!("`l4d2ctl status {name}` shows the revision")))
 }
 
-fn check_overlays(root: &Dir, spec: &Spec) -> Result<()> {
+/// Each overlay of a spec is there.
+pub(crate) fn check_overlays(root: &Dir, spec: &Spec) -> Result<()> {
     for entry in &spec.overlays {
         let path = Layer::Overlay(entry.overlay.clone()).relative_path();
         let place = root.label_of(&path);

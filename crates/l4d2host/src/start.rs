@@ -5,7 +5,7 @@ use overlay::beneath::Dir;
 use serde::Serialize;
 
 use crate::aside::open_swept;
-use crate::initialize::make_runtime;
+use crate::initialize::{check_overlays, make_runtime};
 use crate::instance::Instance;
 use crate::lock::Lock;
 use crate::staging::Staged;
@@ -46,6 +46,7 @@ impl Host {
         // Before anything changes: one that waits for it in vain is to leave everything as it was.
         let _installation = self.lock(&root, Lock::InstallationShared)?;
         check_installed(&root)?;
+        check_overlays(&root, &instance.spec)?;
         make_runtime(&root, name)?;
         let plan = Staged::plan(&root, name, &instance)?;
         if runs || matches!(state, InstanceState::CrashLooping | InstanceState::Stopping | InstanceState::Unknown) {

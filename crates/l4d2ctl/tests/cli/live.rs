@@ -206,11 +206,14 @@ fn restart_stages_anew_and_refuses_before_it_stops() {
     let port = sandbox.up("a", &[]);
     let pid = |s: &Sandbox| s.status("a")["main_pid"].as_u64().unwrap();
     let before = pid(&sandbox);
-    sandbox.write("root/overlays/mod/left4dead2/motd.txt", "mod\n");
-    sandbox.make("a", &format!("port: {port}\noverlays: [{{path: mod, alias: m}}]\n"));
-    std::fs::remove_dir_all(sandbox.root().join("overlays/mod")).unwrap();
-    assert!(sandbox.refused(&["restart", "a"]).contains("mod"));
-    assert_eq!((pid(&sandbox), sandbox.state("a").as_str()), (before, "running"), "it was stopped for nothing");
+    for overlay in ["mod", "{path: mod, alias: m}"] {
+        sandbox.write("root/overlays/mod/left4dead2/motd.txt", "mod\n");
+        sandbox.make("a", &format!("port: {port}\noverlays: [{overlay}]\n"));
+        std::fs::remove_dir_all(sandbox.root().join("overlays/mod")).unwrap();
+        let refused = sandbox.refused(&["restart", "a"]);
+        assert!(refused.contains("error: overlay mod is not there") && refused.contains("hint: put"), "{refused}");
+        assert_eq!((pid(&sandbox), sandbox.state("a").as_str()), (before, "running"), "it was stopped for nothing");
+    }
     sandbox.write("root/overlays/mod/left4dead2/motd.txt", "mod\n");
     let said = sandbox.ok(&["restart", "a", "--wait"]);
     assert!(said.starts_with("instance a restarted, and answers after"), "{said}");
