@@ -46,13 +46,14 @@ fn seconds(text: &str) -> Option<u64> {
     }
 }
 
-/// A span in one or two units: "1 h 30 min", "5 min", "42 s".
+/// A span in one or two units, rounded: "1 h 30 min", "5 min", "42 s".
 pub(crate) fn print(span: Duration) -> String {
-    let seconds = span.as_secs();
+    let seconds = span.as_millis().div_ceil(1000);
+    let minutes = (seconds + 30) / 60;
     match seconds {
         0..120 => format!("{seconds} s"),
-        120..7200 => format!("{} min", seconds / 60),
-        _ => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+        120..7200 => format!("{minutes} min"),
+        _ => format!("{} h {} min", minutes / 60, minutes % 60),
     }
 }
 
@@ -89,7 +90,9 @@ mod tests {
 
     #[test]
     fn as_it_is_printed() {
-        let print = |seconds| print(Duration::from_secs(seconds));
-        assert_eq!([print(5), print(119), print(600), print(9000)], ["5 s", "119 s", "10 min", "2 h 30 min"]);
+        let print = |seconds| print(Duration::from_secs_f64(seconds));
+        assert_eq!([print(5.0), print(118.5), print(600.0), print(9000.0)], ["5 s", "119 s", "10 min", "2 h 30 min"]);
+        // What is begun a moment ago is whole.
+        assert_eq!([print(599.9), print(7199.9), print(10799.9)], ["10 min", "2 h 0 min", "3 h 0 min"]);
     }
 }

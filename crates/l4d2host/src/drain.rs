@@ -1,7 +1,8 @@
 //! Waiting until nobody plays: `--when-empty`.
 //!
 //! "Empty" is no human in the server's own answer, twice in a row: at the change of a map nobody is on it for a moment. A
-//! server that does not answer is not known to be empty, and one that does not run is.
+//! server that does not answer is not known to be empty, and one that does not run is. One that another command has at that
+//! moment is looked at again: who knows how long that takes, and who comes meanwhile.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use srcds_query::sweep::{self, Target};
 
 use crate::interrupt::Interrupted;
 use crate::live::address;
+use crate::lock::{self, Lock};
 use crate::{Error, Host, InstanceState, Result};
 
 /// Between two looks.
@@ -22,6 +24,9 @@ const CONFIRM: Duration = Duration::from_secs(2);
 
 /// How long servers may take to answer.
 const LIMIT: Duration = Duration::from_secs(1);
+
+/// How long they may take to say something in the chat, all together.
+const SAY_LIMIT: Duration = Duration::from_secs(3);
 
 /// When players are warned, by what is left. Besides that at the beginning.
 const WARNINGS: [Duration; 4] =
@@ -34,7 +39,7 @@ pub struct WhenEmpty {
     pub deadline: Option<Duration>,
     /// Said in the chat before the deadline, with " in 5 minutes" after it.
     pub warning: String,
-    /// Said in the chat where the waiting is given up after a warning.
+    /// Said in the chat where nothing comes of it after a warning.
     pub cancelled: String,
 }
 
@@ -50,6 +55,8 @@ pub enum Waiting {
     },
     /// Nobody is on it, to be looked at once more.
     Empty,
+    /// Nobody is on it, but another command has it: which.
+    Held(String),
     /// It is not known who is on it, and why.
     Unknown(String),
     /// This was said in the chat.
@@ -74,7 +81,8 @@ pub struct Drain<'a> {
     when: WhenEmpty,
     begin: Instant,
     waiting: Vec<Server>,
-    interrupted: Interrupted,
+    /// The last one for which the waiting was over.
+    last: Option<Server>,
 }
 
 #[derive(Debug)]
@@ -92,9 +100,8 @@ struct Server {
 pub type Tell<'a> = &'a mut dyn FnMut(&InstanceName, &Waiting, Option<Duration>);
 
 impl<'a> Drain<'a> {
-    /// Begins to wait; from now on Ctrl-C is an error of [`Self::next`].
-    pub fn new(host: &'a Host, names: &[InstanceName], when: WhenEmpty) -> Result<Self> {
-        let interrupted = Interrupted::watch("interrupted: no longer waiting", "the servers go on as they are")?;
+    /// Begins to wait.
+    pub fn new(host: &'a Host, names: &[InstanceName], when: WhenEmpty) -> Self {
         let server = |name: &InstanceName| Server {
             name: name.clone(),
             // Those of more than the whole time never come.
@@ -104,23 +111,36 @@ impl<'a> Drain<'a> {
             humans: None,
         };
         let waiting = names.iter().map(server).collect();
-        Ok(Self { host, when, begin: Instant::now(), waiting, interrupted })
+        Self { host, when, begin: Instant::now(), waiting, last: None }
     }
 
-    /// The next one that is empty, or whose deadline has come; none when all are through. An interruption is an error,
-    /// after the players who were warned have been told.
+    /// The next one that is empty, or whose deadline has come; none when all are through. An interruption is an error, and
+    /// after any error comes [`Self::cancel`].
     pub fn next(&mut self, tell: Tell<'_>) -> Result<Option<Drained>> {
+        self.last = None;
+        // Only here: what is done to one afterwards, and for whom that waits, ends as it does without any of this.
+        let interrupted = Interrupted::watch("interrupted: no longer waiting", "the servers go on as they are")?;
         while !self.waiting.is_empty() {
-            if let Some(drained) = self.look(tell)? {
+            if let Some(through) = self.look(tell)? {
+                let drained = Drained { name: through.name.clone(), humans: through.humans };
+                self.last = Some(through);
                 return Ok(Some(drained));
             }
             self.warn(tell);
-            if let Err(error) = self.interrupted.pause(self.pause()) {
-                self.cancel(tell);
-                return Err(error);
-            }
+            interrupted.pause(self.pause())?;
         }
         Ok(None)
+    }
+
+    /// Gives up, and tells the players who were warned of what does not come now.
+    pub fn cancel(self, tell: Tell<'_>) {
+        // Who has been stopped has nobody left to be told.
+        let runs =
+            |server: &Server| self.host.state_of(&server.name).is_ok_and(|state| state == InstanceState::Running);
+        let last = self.last.iter().filter(|server| server.humans != Some(0) && runs(server));
+        let told = self.waiting.iter().chain(last).filter(|server| server.told);
+        let texts = told.map(|server| (server.name.clone(), self.when.cancelled.clone())).collect();
+        say(self.host, texts, self.left(), tell);
     }
 
     fn left(&self) -> Option<Duration> {
@@ -136,12 +156,12 @@ impl<'a> Drain<'a> {
     }
 
     /// Looks at all, and takes out one that is through.
-    fn look(&mut self, tell: Tell<'_>) -> Result<Option<Drained>> {
+    fn look(&mut self, tell: Tell<'_>) -> Result<Option<Server>> {
         let units = self.host.supervisor().units()?;
         let ended = [InstanceState::Stopped, InstanceState::Failed];
         let runs = |name| units.get(name).is_some_and(|unit| !ended.contains(&crate::query::state(unit)));
         if let Some(at) = self.waiting.iter().position(|server| !runs(&server.name)) {
-            return Ok(Some(Drained { name: self.waiting.swap_remove(at).name, humans: Some(0) }));
+            return Ok(Some(Server { humans: Some(0), ..self.waiting.swap_remove(at) }));
         }
         let left = self.left();
         let root = self.host.open_for_reading()?;
@@ -162,21 +182,22 @@ impl<'a> Drain<'a> {
                 Err(error) => (Waiting::Unknown(error.to_string()), false),
             };
             server.humans = answer.info.as_ref().ok().map(Info::humans);
-            if empty && server.was_empty || left.is_some_and(|left| left.is_zero()) {
+            let holder =
+                if empty && server.was_empty { lock::holder(&root, Lock::Instance(&server.name))? } else { None };
+            if empty && server.was_empty && holder.is_none() || left.is_some_and(|left| left.is_zero()) {
                 through = Some(index);
                 break;
             }
             server.was_empty = empty;
-            tell(&server.name, &seen, left);
+            tell(&server.name, &holder.map_or(seen, Waiting::Held), left);
         }
-        Ok(through
-            .map(|index| self.waiting.swap_remove(index))
-            .map(|Server { name, humans, .. }| Drained { name, humans }))
+        Ok(through.map(|index| self.waiting.swap_remove(index)))
     }
 
     /// Says in the chat how much time is left, where that is due and anybody is there to read it.
     fn warn(&mut self, tell: Tell<'_>) {
         let Some(left) = self.left() else { return };
+        let mut texts = Vec::new();
         for server in &mut self.waiting {
             let due = WARNINGS.iter().filter(|&&at| left <= at).count();
             if server.humans == Some(0) || (server.told && due <= server.warnings) {
@@ -184,25 +205,18 @@ impl<'a> Drain<'a> {
             }
             server.warnings = due.max(server.warnings);
             server.told = true;
-            say(self.host, &server.name, &format!("{} in {}", self.when.warning, in_words(left)), Some(left), tell);
+            texts.push((server.name.clone(), format!("{} in {}", self.when.warning, in_words(left))));
         }
-    }
-
-    fn cancel(&mut self, tell: Tell<'_>) {
-        let left = self.left();
-        for server in self.waiting.iter().filter(|server| server.told) {
-            say(self.host, &server.name, &self.when.cancelled, left, tell);
-        }
+        say(self.host, texts, Some(left), tell);
     }
 }
 
-fn say(host: &Host, name: &InstanceName, text: &str, left: Option<Duration>, tell: Tell<'_>) {
-    let said = crate::quoted(text).and_then(|text| host.rcon(name)?.run(&format!("say {text}")));
-    let said = match said {
-        Ok(_) => Waiting::Said(text.to_owned()),
-        Err(error) => Waiting::NotSaid(with_causes(&error)),
-    };
-    tell(name, &said, left);
+fn say(host: &Host, texts: Vec<(InstanceName, String)>, left: Option<Duration>, tell: Tell<'_>) {
+    let said = host.say(&texts, SAY_LIMIT);
+    for ((name, text), said) in texts.into_iter().zip(said) {
+        let said = said.map_or_else(|error| Waiting::NotSaid(with_causes(&error)), |()| Waiting::Said(text));
+        tell(&name, &said, left);
+    }
 }
 
 fn with_causes(error: &Error) -> String {

@@ -29,6 +29,7 @@ use names::InstanceName;
 use overlay::beneath::Dir;
 use overlay::mountinfo;
 use rustix::fs::{AtFlags, StatxFlags, statx};
+use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::embedded::start_time;
@@ -106,6 +107,18 @@ pub(crate) fn take(root: &Dir, lock: Lock<'_>, limit: Duration, tell: &mut dyn F
         .hint("nothing was changed: try again, or wait longer with `--lock-timeout SECONDS`"))
 }
 
+/// Who has a lock, for people; none where nobody has it that can be seen from here. Asks only: who is about to take it finds
+/// it free.
+pub(crate) fn holder(root: &Dir, lock: Lock<'_>) -> Result<Option<String>> {
+    let file = match root.open_file(format!("locks/{}", lock.file())) {
+        Ok(file) => file,
+        // Nobody ever had it.
+        Err(error) if error.errno() == Some(Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(if pids(&file).is_empty() { None } else { Some(holders(&file)) })
+}
+
 /// Waits in the kernel's queue; none when the time is over.
 ///
 /// The call that waits there has no time limit, so a thread makes it. Alternatives, and why not: a timer's signal is the
@@ -137,16 +150,20 @@ fn wait(file: &File, shared: bool, limit: Duration) -> io::Result<Option<Held>> 
 
 /// Who holds the lock of a file, for people. The kernel is asked: what a holder wrote down could be another's.
 fn holders(file: &File) -> String {
-    let pids = device_and_inode(file).map(|(device, inode)| {
-        let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
-        parse_locks(&locks, device, inode)
-    });
-    match pids.unwrap_or_default().as_slice() {
+    match pids(file).as_slice() {
         // Already gone, in another container, or a helper whose l4d2ctl was killed.
         [] => "a process that can't be seen from here".to_owned(),
         [pid] => process(*pid),
         [pid, more @ ..] => format!("{} and {} more", process(*pid), more.len()),
     }
+}
+
+fn pids(file: &File) -> Vec<u32> {
+    let pids = device_and_inode(file).map(|(device, inode)| {
+        let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+        parse_locks(&locks, device, inode)
+    });
+    pids.unwrap_or_default()
 }
 
 /// As /proc/locks has them: it names the file system's own device, which fstat does not on overlayfs and btrfs.

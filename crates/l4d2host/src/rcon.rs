@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use names::InstanceName;
-use srcds_query::rcon::{Client, Error as RconError, Password};
+use srcds_query::rcon::{self, Client, Error as RconError, Password};
 
 use crate::initialize::read_rcon_password;
 use crate::instance::{self, Instance};
@@ -52,6 +52,33 @@ impl Host {
         let password = read_rcon_password(&root.open_dir(format!("instances/{name}"))?)?;
         let password = Password::new(password).map_err(|error| explain(name, error))?;
         Ok((address, password))
+    }
+
+    /// Says something in the chats of these instances, which run: of all at once, as one that hangs is to keep no other from
+    /// hearing it in time. What came of it, in the same order.
+    pub(crate) fn say(&self, texts: &[(InstanceName, String)], limit: Duration) -> Vec<Result<()>> {
+        let prepare = |(name, text): &(InstanceName, String)| {
+            let command = format!("say {}", quoted(text)?);
+            let (address, password) = self.rcon_address(name)?;
+            check_listener(name, address.port())?;
+            Ok((address, password, command))
+        };
+        let prepared: Vec<Result<_>> = texts.iter().map(prepare).collect();
+        let ready = || prepared.iter().flatten();
+        let commands: Vec<[&str; 1]> = ready().map(|(_, _, command)| [command.as_str()]).collect();
+        let target = |((address, password, _), commands): (&(SocketAddr, Password, String), _)| rcon::Target {
+            address: *address,
+            password: password.clone(),
+            commands,
+        };
+        let targets: Vec<rcon::Target> = ready().zip(commands.iter().map(|command| &command[..])).map(target).collect();
+        let mut answers = rcon::sweep(&targets, Instant::now() + limit).into_iter();
+        let said = |(name, prepared): (&InstanceName, Result<_>)| {
+            prepared?;
+            // There is one for each that was ready.
+            answers.next().map_or(Ok(()), |answer| answer.map(drop)).map_err(|error| explain(name, error))
+        };
+        texts.iter().map(|(name, _)| name).zip(prepared).map(said).collect()
     }
 
     fn check_runs(&self, name: &InstanceName) -> Result<()> {
@@ -108,9 +135,7 @@ fn is_last(command: &str) -> bool {
 /// What it means for an instance, and what to do about it.
 fn explain(name: &InstanceName, error: RconError) -> Error {
     let (kind, message, hint) = match &error {
-        RconError::InvalidCommand(why) => {
-            return Error::new(ErrorKind::Usage, format!("the command {why}")).hint("several commands: `a; b`");
-        }
+        RconError::InvalidCommand(why) => return Error::new(ErrorKind::Usage, format!("the command {why}")),
         RconError::WrongPassword => (
             ErrorKind::RconRefused,
             format!("instance {name} refuses its RCON password"),

@@ -72,18 +72,27 @@ impl When {
         };
         let warning = self.warn.clone().unwrap_or_else(|| words.warning.to_owned());
         let when = WhenEmpty { deadline, warning, cancelled: format!("{} is cancelled", words.what) };
-        let mut drain = Drain::new(host, names, when)?;
+        let mut drain = Drain::new(host, names, when);
         let mut watcher = Watcher::new(*ui);
+        let ended = Self::drain(ui, &mut drain, &mut watcher, &mut act);
+        if ended.is_err() {
+            drain.cancel(&mut |name, waiting, left| watcher.tell(name, waiting, left));
+        }
+        ended
+    }
+
+    fn drain(
+        ui: &Ui,
+        drain: &mut Drain<'_>,
+        watcher: &mut Watcher,
+        act: &mut impl FnMut(&InstanceName) -> Result<(), Problem>,
+    ) -> Result<(), Problem> {
         while let Some(drained) = drain.next(&mut |name, waiting, left| watcher.tell(name, waiting, left))? {
             watcher.clear();
             match drained.humans {
                 Some(0) => {}
                 Some(humans) => {
-                    ui.note(&format!(
-                        "{}: the deadline has come, with {humans} {} on it",
-                        drained.name,
-                        if humans == 1 { "player" } else { "players" }
-                    ));
+                    ui.note(&format!("{}: the deadline has come, with {} on it", drained.name, count(humans)));
                 }
                 None => ui.note(&format!("{}: the deadline has come, and it does not answer", drained.name)),
             }
@@ -91,6 +100,26 @@ impl When {
         }
         Ok(())
     }
+}
+
+fn count(humans: u8) -> String {
+    format!("{humans} {}", if humans == 1 { "player" } else { "players" })
+}
+
+/// What is known of one that is waited for, on one line, whatever the players' names are.
+fn words(waiting: &Waiting) -> String {
+    let words = match waiting {
+        Waiting::Occupied { humans, players } => {
+            let names = if players.is_empty() { String::new() } else { format!(" ({})", players.join(", ")) };
+            format!("{} on it{names}", count(*humans))
+        }
+        Waiting::Empty => "nobody on it".to_owned(),
+        Waiting::Held(who) => format!("nobody on it, and it is held by {who}"),
+        Waiting::Unknown(why) => format!("it is not known who is on it: {why}"),
+        Waiting::Said(text) => format!("said in the chat: {text}"),
+        Waiting::NotSaid(why) => format!("could not be said in the chat: {why}"),
+    };
+    harmless(words.as_bytes(), false)
 }
 
 /// Shows who is waited for: a line that is drawn again on a terminal, otherwise a line whenever something has changed.
@@ -108,24 +137,19 @@ impl Watcher {
     }
 
     fn tell(&mut self, name: &InstanceName, waiting: &Waiting, left: Option<Duration>) {
-        let words = match waiting {
-            Waiting::Occupied { humans, players } => {
-                let plural = if *humans == 1 { "player" } else { "players" };
-                let names = if players.is_empty() { String::new() } else { format!(" ({})", players.join(", ")) };
-                format!("{humans} {plural} on it{names}")
-            }
-            Waiting::Empty => "nobody on it".to_owned(),
-            Waiting::Unknown(why) => format!("it is not known who is on it: {why}"),
-            Waiting::Said(text) => return self.line(&format!("{name}: said in the chat: {text}")),
-            Waiting::NotSaid(why) => return self.line(&format!("{name}: could not be said in the chat: {why}")),
-        };
-        let changed = self.said.insert(name.clone(), words.clone()).as_ref() != Some(&words);
+        let words = words(waiting);
+        if matches!(waiting, Waiting::Said(_) | Waiting::NotSaid(_)) {
+            return self.line(&format!("{name}: {words}"));
+        }
+        // How long another command has had it changes all the time.
+        let state = if matches!(waiting, Waiting::Held(_)) { "held".to_owned() } else { words.clone() };
+        let changed = self.said.insert(name.clone(), state.clone()).as_ref() != Some(&state);
         let left = left.map_or_else(String::new, |left| format!(", {} left", duration::print(left)));
         match &self.bar {
             Some(bar) => {
                 let others =
                     if self.said.len() > 1 { format!(" (and {} more)", self.said.len() - 1) } else { String::new() };
-                bar.set_message(harmless(format!("waiting for {name}{others}: {words}{left}").as_bytes(), false));
+                bar.set_message(format!("waiting for {name}{others}: {words}{left}"));
                 bar.tick();
             }
             None if changed => self.ui.note(&format!("waiting for {name}: {words}{left}")),
@@ -135,7 +159,7 @@ impl Watcher {
 
     fn line(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.println(harmless(text.as_bytes(), false)),
+            Some(bar) => bar.println(text),
             None => self.ui.note(text),
         }
     }
@@ -154,5 +178,17 @@ impl Drop for Watcher {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_player_s_name_writes_a_line_of_its_own() {
+        let players = ["a\nerror: b".to_owned(), "\u{1b}[2J".to_owned()].to_vec();
+        let words = words(&Waiting::Occupied { humans: 2, players });
+        assert_eq!(words, "2 players on it (a\\u{a}error: b, \\u{1b}[2J)");
     }
 }

@@ -106,20 +106,95 @@ fn ctrl_c_calls_it_off_and_players_are_told() {
     let pid = sandbox.status("a")["main_pid"].clone();
     for signal in ["-INT", "-TERM"] {
         let (mut child, mut stderr, _) = sandbox.waiting(&["restart", "a", "--when-empty=5min"]);
-        let mut line = String::new();
-        while !line.contains("said in the chat") {
-            line.clear();
-            assert!(stderr.read_line(&mut line).unwrap() > 0, "no warning");
-        }
-        assert!(line.contains("This server restarts in 5 minutes"), "{line}");
-        let kill = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
-        assert!(kill.success());
+        until(&mut stderr, "said in the chat: This server restarts in 5 minutes");
+        self::signal(&child, signal);
         assert_eq!(child.wait().unwrap().code(), Some(130));
         let said = rest(stderr);
         assert!(said.contains("error: interrupted") && said.contains("The restart is cancelled"), "{said}");
     }
     assert_eq!(sandbox.log("a").matches("Console: The restart is cancelled").count(), 2);
     assert_eq!(sandbox.status("a")["main_pid"], pid, "nothing was done");
+}
+
+/// Reads on until a line holds this.
+fn until(stderr: &mut BufReader<std::process::ChildStderr>, text: &str) {
+    let mut line = String::new();
+    while !line.contains(text) {
+        line.clear();
+        assert!(stderr.read_line(&mut line).unwrap() > 0, "never said: {text}");
+    }
+}
+
+fn signal(child: &Child, signal: &str) {
+    assert!(std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+}
+
+#[test]
+fn what_ends_it_for_one_calls_it_off_for_the_others() {
+    let sandbox = Sandbox::with_game();
+    let b = sandbox.up("b", &["sim_players 1"]);
+    sandbox.write("root/overlays/mod/left4dead2/motd.txt", "mod\n");
+    let mut told = 0;
+    for interrupted in [false, true] {
+        let a = sandbox.up("a", &["sim_players 1"]);
+        if interrupted {
+            // Restarted, it never answers.
+            sandbox.make("a", &spec(a, &["sim_hang 1"]));
+        } else {
+            sandbox.make("a", &format!("port: {a}\noverlays: [mod]\n"));
+            std::fs::remove_dir_all(sandbox.root().join("overlays/mod")).unwrap();
+        }
+        let (mut child, mut stderr, _) = sandbox.waiting(&["restart", "a", "b", "--when-empty=10min", "--wait"]);
+        until(&mut stderr, "b: said in the chat");
+        let pid = sandbox.status("a")["main_pid"].clone();
+        sandbox.rcon("a", a).run("sim_players 0");
+        if interrupted {
+            sandbox.wait("it is restarted", |s| s.status("a")["main_pid"] != pid && s.state("a") == "running");
+            signal(&child, "-INT");
+        }
+        assert_eq!(child.wait().unwrap().code(), Some(if interrupted { 130 } else { 1 }));
+        let said = rest(stderr);
+        assert!(said.contains("b: said in the chat: The restart is cancelled"), "{said}");
+        told += 1;
+        assert_eq!(sandbox.log("b").matches("Console: The restart is cancelled").count(), told);
+        sandbox.ok(&["delete", "a"]);
+    }
+    assert_eq!(sandbox.rcon("b", b).run("sim_players"), "\"sim_players\" = \"1\"\n");
+}
+
+#[test]
+fn at_the_deadline_what_is_refused_is_called_off() {
+    let sandbox = Sandbox::with_game();
+    let port = sandbox.up("a", &["sim_players 1"]);
+    sandbox.write("root/overlays/mod/left4dead2/motd.txt", "mod\n");
+    sandbox.make("a", &format!("port: {port}\noverlays: [mod]\n"));
+    std::fs::remove_dir_all(sandbox.root().join("overlays/mod")).unwrap();
+    let ran = sandbox.run(&["restart", "a", "--when-empty=2s"]);
+    assert!(ran.code == 1 && ran.stderr.contains("a: said in the chat: The restart is cancelled"), "{ran:?}");
+}
+
+#[test]
+fn one_that_another_command_has_is_looked_at_again_when_it_has_it_no_more() {
+    let sandbox = Sandbox::with_game();
+    let port = sandbox.up("a", &[]);
+    let holder = crate::locks::Holder::of(&sandbox, "a.lock");
+    let (mut child, mut stderr, _) = sandbox.waiting(&["stop", "a", "--when-empty"]);
+    until(&mut stderr, "waiting for a: nobody on it, and it is held by `sleep 1000`");
+    // Somebody comes while it waits for the other command.
+    let mut console = sandbox.rcon("a", port);
+    console.run("sim_players 1");
+    until(&mut stderr, "waiting for a: 1 player on it");
+    drop(holder);
+    signal(&child, "-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(sandbox.state("a"), "running");
+    // Ctrl-C is heard also while the other one has it.
+    let _holder = crate::locks::Holder::of(&sandbox, "a.lock");
+    console.run("sim_players 0");
+    let (mut child, mut stderr, _) = sandbox.waiting(&["stop", "a", "--when-empty"]);
+    until(&mut stderr, "held by");
+    signal(&child, "-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 
 #[test]
@@ -150,6 +225,20 @@ fn one_that_does_not_answer_is_not_taken_for_empty() {
     let ran = sandbox.run(&["stop", "a", "--when-empty=4s"]);
     assert!(begun.elapsed() >= Duration::from_secs(4) && ran.code == 0, "{ran:?}");
     assert!(ran.stderr.contains("it is not known who is on it") && ran.stderr.contains("could not be said"), "{ran:?}");
+}
+
+#[test]
+fn servers_that_hang_keep_nobody_waiting() {
+    let sandbox = Sandbox::with_game();
+    for name in ["a", "b", "c"] {
+        sandbox.make(name, &spec(port(), &["sim_hang 1"]));
+        sandbox.ok(&["start", name]);
+        sandbox.wait("it is up", |s| s.log(name).contains("Server is hibernating"));
+    }
+    let begun = Instant::now();
+    let ran = sandbox.run(&["restart", "a", "b", "c", "--when-empty=4s"]);
+    assert_eq!((ran.code, ran.stderr.matches("could not be said").count()), (0, 3), "{ran:?}");
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
 }
 
 #[test]
