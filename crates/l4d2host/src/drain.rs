@@ -14,7 +14,7 @@ use srcds_query::sweep::{self, Target};
 use crate::interrupt::Interrupted;
 use crate::live::address;
 use crate::lock::{self, Lock};
-use crate::{Error, Host, InstanceState, Result};
+use crate::{Host, InstanceState, Result};
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -214,14 +214,9 @@ impl<'a> Drain<'a> {
 fn say(host: &Host, texts: Vec<(InstanceName, String)>, left: Option<Duration>, tell: Tell<'_>) {
     let said = host.say(&texts, SAY_LIMIT);
     for ((name, text), said) in texts.into_iter().zip(said) {
-        let said = said.map_or_else(|error| Waiting::NotSaid(with_causes(&error)), |()| Waiting::Said(text));
+        let said = said.map_or_else(|error| Waiting::NotSaid(error.with_causes()), |()| Waiting::Said(text));
         tell(&name, &said, left);
     }
-}
-
-fn with_causes(error: &Error) -> String {
-    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// "5 minutes", rounded to what people say.

@@ -147,6 +147,12 @@ pub struct Error {
 }
 
 impl Error {
+    /// The message and the causes, in one line where they are such.
+    pub(crate) fn with_causes(&self) -> String {
+        let causes = std::iter::successors(Some(self as &dyn StdError), |error| (*error).source());
+        causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    }
+
     /// An error of this kind; `message` names the object, in lower case, without a full stop.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), source: None, hint: None, exit_code: None }

@@ -4,6 +4,7 @@
 //! console tells (is it hibernating? how many frames a second?) is asked by RCON, and no more often than needed: a server
 //! logs each command.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -119,7 +120,8 @@ impl Host {
         let mut heard = Heard::read(&root);
         let names: Vec<InstanceName> = running.iter().map(|&(index, _)| statuses[index].name.clone()).collect();
         // Begun before the servers are asked, so that both take the time of one.
-        let news = if options.logs && !names.is_empty() { heard.begin(self.supervisor(), &names)? } else { Vec::new() };
+        let begun =
+            if options.logs && !names.is_empty() { heard.begin(self.supervisor(), &names) } else { Ok(Vec::new()) };
         let targets: Vec<Target> = running.iter().map(|&(_, address)| Target::new(address)).collect();
         let answers = sweep::ask(&targets, options.limit * 2 / 3);
         for (&(index, _), answer) in running.iter().zip(&answers) {
@@ -129,15 +131,26 @@ impl Host {
             self.ask_consoles(statuses, &running, options, until);
         }
         let mut something_new = self.add_restarts(statuses, &running, options.logs, &mut heard);
+        let mut unread = BTreeMap::new();
+        let news = begun.unwrap_or_else(|error| {
+            unread.extend(names.iter().map(|name| (self.supervisor().log_of(name).to_owned(), error.with_causes())));
+            Vec::new()
+        });
         for news in news {
-            something_new |= heard.take(news)?;
+            let log = news.log.clone();
+            match heard.take(news) {
+                Ok(new) => something_new |= new,
+                Err(error) => drop(unread.insert(log, error.with_causes())),
+            }
         }
         let now = now();
         for &(index, address) in &running {
             let status = &statuses[index];
             // What is remembered counts also where nothing new was read.
-            let log = heard.of(self.supervisor().log_of(&status.name), &status.name, status.since.unwrap_or(now));
-            let mut found = problems::of(&Seen { status, port: Some(address.port()), log: Some(log), now });
+            let log = self.supervisor().log_of(&status.name);
+            let unread = unread.get(log).map(String::as_str);
+            let log = Some(heard.of(log, &status.name, status.since.unwrap_or(now)));
+            let mut found = problems::of(&Seen { status, port: Some(address.port()), log, unread, now });
             // What was known without asking comes first.
             found.retain(|problem| status.problems.iter().all(|known| known.kind != problem.kind));
             statuses[index].problems.extend(found);

@@ -30,6 +30,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) port: Option<u16>,
     /// What its log said in this run, and whether all of that was read; none where it was not looked at.
     pub(crate) log: Option<(Signs, bool)>,
+    /// Why its log could not be read, where it could not.
+    pub(crate) unread: Option<&'a str>,
     /// Seconds since 1970.
     pub(crate) now: u64,
 }
@@ -58,7 +60,7 @@ struct Rule {
     hint: &'static str,
 }
 
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 8] = [
     Rule {
         kind: "failed",
         applies: |seen| {
@@ -91,6 +93,11 @@ const RULES: [Rule; 7] = [
         hint: "`l4d2ctl logs NAME` shows what it does; `l4d2ctl restart NAME` if it hangs",
     },
     Rule {
+        kind: "log-unread",
+        applies: |seen| seen.unread.map(|why| format!("its log can't be read, so what it says is not known: {why}")),
+        hint: "`l4d2ctl logs NAME` says the same or shows it; `l4d2ctl doctor` looks at the host",
+    },
+    Rule {
         kind: "port-taken",
         applies: |seen| {
             let (wanted, (_, taken)) = (seen.port?, seen.signs()?.port?);
@@ -109,7 +116,7 @@ const RULES: [Rule; 7] = [
     Rule {
         kind: "steam-missing",
         applies: |seen| {
-            let whole = seen.log.as_ref().is_some_and(|(_, whole)| *whole);
+            let whole = seen.unread.is_none() && seen.log.as_ref().is_some_and(|(_, whole)| *whole);
             (seen.is_up() && whole && seen.signs()?.steam.is_none())
                 .then(|| "it has not said that it is connected to Steam: others may not find it".to_owned())
         },
@@ -175,7 +182,10 @@ mod tests {
     }
 
     fn kinds(status: &InstanceStatus, log: Option<(Signs, bool)>) -> Vec<&'static str> {
-        of(&Seen { status, port: Some(27015), log, now: NOW }).iter().map(|problem| problem.kind).collect()
+        of(&Seen { status, port: Some(27015), log, unread: None, now: NOW })
+            .iter()
+            .map(|problem| problem.kind)
+            .collect()
     }
 
     #[test]
@@ -224,7 +234,8 @@ mod tests {
         for rule in &RULES {
             assert!(rule.hint.contains("NAME") && rule.hint.contains('`'), "{}", rule.kind);
         }
-        let problem = &of(&Seen { status: &status(InstanceState::Failed, 0), port: None, log: None, now: NOW })[0];
+        let problem =
+            &of(&Seen { status: &status(InstanceState::Failed, 0), port: None, log: None, unread: None, now: NOW })[0];
         assert!(problem.hint.contains("l4d2ctl logs friday"), "{problem:?}");
     }
 }

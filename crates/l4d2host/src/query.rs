@@ -129,7 +129,13 @@ impl Host {
             live: None,
             problems: problem.into_iter().collect(),
         };
-        status.problems.extend(problems::of(&Seen { status: &status, port: None, log: None, now: now() }));
+        status.problems.extend(problems::of(&Seen {
+            status: &status,
+            port: None,
+            log: None,
+            unread: None,
+            now: now(),
+        }));
         Some(status)
     }
 }

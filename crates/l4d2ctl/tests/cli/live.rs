@@ -133,6 +133,22 @@ fn a_server_that_is_not_known_to_steam_or_left_its_port() {
 }
 
 #[test]
+fn a_log_that_can_t_be_read_hides_nothing_else() {
+    let sandbox = Sandbox::with_game();
+    for name in ["a", "b"] {
+        sandbox.up(name, &["hostname Friday night"]);
+    }
+    let log = sandbox.root().join("runtime/a/log");
+    std::fs::rename(&log, log.with_extension("aside")).unwrap();
+    std::fs::write(&log, "").unwrap();
+    let all = sandbox.json(&["status"]);
+    let [a, b] = [0, 1].map(|n| all["instances"][n].clone());
+    assert_eq!((kinds(&a), kinds(&b)), (["log-unread"].to_vec(), Vec::new()), "{all}");
+    assert_eq!([&a["live"]["hostname"], &b["live"]["hostname"]], ["Friday night"; 2]);
+    assert!(a["problems"][0]["message"].as_str().unwrap().contains("Not a directory"), "{a}");
+}
+
+#[test]
 fn crashes_that_repeat_are_a_problem() {
     let sandbox = Sandbox::with_game();
     sandbox.make("a", &spec(port(), &["sim_exit_after 0"]));

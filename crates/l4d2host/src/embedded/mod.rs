@@ -37,7 +37,7 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use crate::heard::{self, Mark, News};
+use crate::heard::{self, Mark, NamedLines, News};
 use crate::process::spawn_error;
 use crate::supervisor::{Supervisor, SupervisorKind};
 use crate::{Error, ErrorKind, Held, LogOptions, LogStream, Pressure, Result, UnitDetails, UnitState, Usage};
@@ -234,12 +234,16 @@ impl Supervisor for Embedded {
                 // The log is another one since the mark was made.
                 Err(error) if error.kind() == ErrorKind::Usage => {
                     limit = Some(heard::LINES);
-                    reader::stream(&root, name, &LogOptions { after_cursor: None, ..options })?
+                    reader::stream(&root, name, &LogOptions { after_cursor: None, ..options })
                 }
-                lines => lines?,
+                lines => lines,
             };
             let named = name.clone();
-            let lines = Box::new(lines.map(move |entry| Ok((named.clone(), entry?))));
+            let lines: NamedLines = match lines {
+                Ok(lines) => Box::new(lines.map(move |entry| Ok((named.clone(), entry?)))),
+                // One that can't be read is no reason not to read the others.
+                Err(error) => Box::new(std::iter::once(Err(error))),
+            };
             news.push(News { log: name.to_string(), limit, lines });
         }
         Ok(news)
