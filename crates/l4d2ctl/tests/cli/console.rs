@@ -214,6 +214,45 @@ fn what_was_typed_is_kept_for_its_user_alone() {
 }
 
 #[test]
+fn a_history_that_is_damaged_is_no_reason_not_to_work() {
+    let sandbox = running();
+    let file = sandbox.home().join(".local/state/left4me/console/a");
+    for what in ["bytes", "directory"] {
+        let _ = std::fs::remove_file(&file);
+        if what == "bytes" {
+            sandbox.write("home/.local/state/left4me/console/a", "#V2\n");
+            std::fs::write(&file, b"\xff\n").unwrap();
+        } else {
+            std::fs::create_dir(&file).unwrap();
+        }
+        let mut seat = Seat::take(&sandbox, &[]);
+        seat.see(&format!("error: can't read {}", file.display()));
+        seat.see("hint: what you type is forgotten at the end");
+        seat.see("a> ");
+        seat.type_in("echo one\r");
+        seat.see("one \r\n");
+        seat.type_in("echo two\r");
+        seat.see("two \r\n");
+        seat.type_in(CTRL_D);
+        let (status, seen) = seat.end();
+        assert!(status.success() && !seen.contains("error"), "{what}: {seen}");
+    }
+    // It could be read, and can't be written to any more.
+    std::fs::remove_dir(&file).unwrap();
+    let mut seat = Seat::take(&sandbox, &[]);
+    seat.see("a> ");
+    std::fs::create_dir(&file).unwrap();
+    seat.type_in("echo one\r");
+    seat.see(&format!("error: can't write {}", file.display()));
+    seat.see("one \r\n");
+    seat.type_in("echo two\r");
+    seat.see("two \r\n");
+    seat.type_in(CTRL_D);
+    let (status, seen) = seat.end();
+    assert!(status.success() && !seen.contains("error"), "{seen}");
+}
+
+#[test]
 fn a_signal_gives_the_terminal_back() {
     let sandbox = running();
     for (name, number) in [("TERM", 15), ("HUP", 1), ("INT", 2)] {

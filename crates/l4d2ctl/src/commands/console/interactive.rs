@@ -1,6 +1,7 @@
 //! The console at a terminal: the log above, a line to type below.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use l4d2host::{Error, ErrorKind, LogEntry, LogOptions};
 use names::InstanceName;
@@ -28,16 +29,13 @@ pub(super) fn run(ui: &Ui, server: &mut Server, lines: u32) -> Result<(), Proble
     let _kept = Kept::new(printer.is_some())?;
     // A server that does not tell them has none to complete.
     editor.set_helper(Some(Names(server.run("cvarlist").map(command_names).unwrap_or_default())));
-    let file = match history::file(&server.name) {
-        Ok(file) => Some(file),
-        Err(error) => {
-            ui.complain(&error.hint("what you type is forgotten at the end").into());
-            None
-        }
-    };
-    if let Some(file) = file.as_ref().filter(|file| file.exists()) {
-        editor.load_history(file).map_err(failed)?;
-    }
+    let mut file = or_without(
+        *ui,
+        history::file(&server.name).and_then(|file| match file.exists().then(|| editor.load_history(&file)) {
+            None | Some(Ok(())) => Ok(file),
+            Some(Err(error)) => Err(Error::io(format!("can't read {}", file.display()), io(error))),
+        }),
+    );
     ui.note(&format!("console of instance {}: Tab completes, Ctrl-D leaves", server.name));
     follow_log(*ui, &server.name, lines, printer);
     let prompt = format!("{}> ", server.name);
@@ -53,7 +51,11 @@ pub(super) fn run(ui: &Ui, server: &mut Server, lines: u32) -> Result<(), Proble
             continue;
         }
         if history::may_keep(&line) && editor.add_history_entry(&line).map_err(failed)? {
-            file.as_ref().map_or(Ok(()), |file| editor.append_history(file)).map_err(failed)?;
+            let mut kept = |file: PathBuf| match editor.append_history(&file) {
+                Ok(()) => Ok(file),
+                Err(error) => Err(Error::io(format!("can't write {}", file.display()), io(error))),
+            };
+            file = file.and_then(|file| or_without(*ui, kept(file)));
         }
         match server.run(&line) {
             Ok(reply) => write_game_output(&reply)?,
@@ -62,6 +64,11 @@ pub(super) fn run(ui: &Ui, server: &mut Server, lines: u32) -> Result<(), Proble
             Err(problem) => ui.complain(&problem),
         }
     }
+}
+
+/// The history's file; without one the console works all the same.
+fn or_without(ui: Ui, file: Result<PathBuf, Error>) -> Option<PathBuf> {
+    file.map_err(|error| ui.complain(&error.hint("what you type is forgotten at the end").into())).ok()
 }
 
 fn editor() -> rustyline::Result<Editor<Names, FileHistory>> {
@@ -109,9 +116,12 @@ fn follow_log(ui: Ui, name: &InstanceName, lines: u32, printer: Option<impl Exte
 }
 
 fn failed(error: ReadlineError) -> Problem {
-    let error = match error {
+    Error::io("can't read from the terminal", io(error)).into()
+}
+
+fn io(error: ReadlineError) -> std::io::Error {
+    match error {
         ReadlineError::Io(error) => error,
         other => std::io::Error::other(other.to_string()),
-    };
-    Error::io("can't read from the terminal", error).into()
+    }
 }
