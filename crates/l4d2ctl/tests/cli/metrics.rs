@@ -135,6 +135,25 @@ fn a_file_is_there_whole_whenever_it_is_read() {
     assert!(refused.contains("can't write gone/left4me.prom"), "{refused}");
 }
 
+#[test]
+fn what_is_no_file_is_not_replaced_by_one() {
+    let sandbox = Sandbox::new();
+    let path = |name: &str| sandbox.dir.path().join(name);
+    rustix::fs::mknodat(rustix::fs::CWD, path("fifo"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    fs::write(path("file"), "before").unwrap();
+    std::os::unix::fs::symlink("file", path("link")).unwrap();
+    fs::create_dir(path("dir")).unwrap();
+    for (name, what) in [("fifo", "a FIFO"), ("link", "a symbolic link"), ("dir", "a directory")] {
+        let kind = fs::symlink_metadata(path(name)).unwrap().file_type();
+        let ran = sandbox.run(&["metrics", "--output", name]);
+        assert!(ran.code == 2 && ran.stderr.contains(&format!("{name} is {what}, and would be replaced")), "{ran:?}");
+        assert_eq!(fs::symlink_metadata(path(name)).unwrap().file_type(), kind, "{name}");
+    }
+    assert_eq!(fs::read_to_string(path("file")).unwrap(), "before");
+    let written = sandbox.json(&["metrics", "--output", "file"]);
+    assert_eq!(written, serde_json::json!({ "written": "file" }));
+}
+
 /// A server of metrics, and what it says on stderr.
 struct Served {
     child: Child,

@@ -1,8 +1,8 @@
 //! Writing the metrics to a file that others read meanwhile.
 
-use std::fs::{self, File};
+use std::fs::{self, File, FileType};
 use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use l4d2host::{Error, ErrorKind};
@@ -14,6 +14,10 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
     let Some(name) = path.file_name() else {
         return Err(Problem::new(ErrorKind::Usage, format!("{} does not name a file", path.display())));
     };
+    if let Some(what) = fs::symlink_metadata(path).ok().and_then(|there| no_file(there.file_type())) {
+        let error = Error::new(ErrorKind::Usage, format!("{} is {what}, and would be replaced", path.display()));
+        return Err(error.hint("without --output the metrics go to standard output").into());
+    }
     let dir = match path.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),
@@ -34,6 +38,17 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
         }
         failed.hint("the user who owns the root directory must be able to write to the file's directory").into()
     })
+}
+
+/// What it is, where it is no file.
+fn no_file(kind: FileType) -> Option<&'static str> {
+    match kind {
+        kind if kind.is_file() => None,
+        kind if kind.is_dir() => Some("a directory"),
+        kind if kind.is_symlink() => Some("a symbolic link"),
+        kind if kind.is_fifo() => Some("a FIFO"),
+        _ => Some("a device or a socket"),
+    }
 }
 
 fn put(temporary: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {

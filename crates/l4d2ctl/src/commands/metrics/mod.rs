@@ -9,6 +9,8 @@ mod serve;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use serde_json::json;
+
 use super::open_host;
 use crate::problem::Problem;
 use crate::ui::Ui;
@@ -61,7 +63,10 @@ pub(crate) fn run(ui: &Ui, Args { output, listen, format, no_disk, no_query }: A
     let metrics = collect(*ui, &host, &disk, !no_query)?;
     let text = |otherwise: Format| metrics.text(format.unwrap_or(otherwise));
     match output {
-        Some(path) => file::write(&path, text(Format::Prometheus).as_bytes())?,
+        Some(path) => {
+            file::write(&path, text(Format::Prometheus).as_bytes())?;
+            ui.data(&json!({ "written": path.to_string_lossy() }), String::new)?;
+        }
         None => ui.data(&metrics, || text(Format::OpenMetrics))?,
     }
     Ok(ExitCode::SUCCESS)
