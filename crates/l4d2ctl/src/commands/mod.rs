@@ -20,6 +20,8 @@ pub(crate) mod stop;
 pub(crate) mod top;
 pub(crate) mod when;
 
+use std::collections::BTreeSet;
+
 use l4d2host::{ErrorKind, Host, Revision};
 use names::InstanceName;
 
@@ -46,6 +48,12 @@ fn parse_revision(text: &str) -> Result<Revision, String> {
 /// Reads an instance's name.
 fn parse_name(text: &str) -> Result<InstanceName, String> {
     text.parse().map_err(|error: names::NameError| error.to_string())
+}
+
+/// Names as they were given, each once.
+fn each_once(names: Vec<InstanceName>) -> Vec<InstanceName> {
+    let mut seen = BTreeSet::new();
+    names.into_iter().filter(|name| seen.insert(name.clone())).collect()
 }
 
 /// Where an instance was not found, names the one that was probably meant.

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::start::Wait;
 use super::when::{When, Words};
-use super::{open_host, parse_name, suggest};
+use super::{each_once, open_host, parse_name, suggest};
 use crate::problem::Problem;
 use crate::ui::Ui;
 
@@ -34,10 +34,9 @@ pub(crate) struct Args {
     wait: Wait,
 }
 
-pub(crate) fn run(ui: &Ui, Args { mut names, when, wait }: Args) -> Result<ExitCode, Problem> {
+pub(crate) fn run(ui: &Ui, Args { names, when, wait }: Args) -> Result<ExitCode, Problem> {
     let host = open_host(ui)?;
-    let mut seen = std::collections::BTreeSet::new();
-    names.retain(|name| seen.insert(name.clone()));
+    let names = each_once(names);
     // A name that was mistyped is to be told before anybody is waited for, or any server is stopped.
     for name in &names {
         host.get_instance_status(name).map_err(|error| suggest(&host, name, error))?;

@@ -6,7 +6,7 @@ use l4d2host::{Host, InstanceState, InstanceStatus, Live, Observe, StatusProblem
 use names::InstanceName;
 use serde_json::json;
 
-use super::{open_host, parse_name, suggest};
+use super::{each_once, open_host, parse_name, suggest};
 use crate::problem::Problem;
 use crate::text;
 use crate::ui::{Ui, wants_colour};
@@ -37,7 +37,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(ui: &Ui, Args { names, no_query }: Args) -> Result<ExitCode, Problem> {
     let host = open_host(ui)?;
-    show(ui, &host, &names, !no_query)?;
+    show(ui, &host, &each_once(names), !no_query)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -45,8 +45,13 @@ pub(crate) fn run(ui: &Ui, Args { names, no_query }: Args) -> Result<ExitCode, P
 pub(crate) fn show(ui: &Ui, host: &Host, names: &[InstanceName], query: bool) -> Result<(), Problem> {
     let mut statuses = match names {
         [] => host.all_statuses()?,
-        [name] => vec![host.get_instance_status(name).map_err(|error| suggest(host, name, error))?],
-        names => host.named_statuses(names)?,
+        names => host.named_statuses(names).map_err(|error| {
+            let known = host.instance_names().unwrap_or_default();
+            match names.iter().find(|name| !known.contains(name)) {
+                Some(missing) => suggest(host, missing, error),
+                None => error.into(),
+            }
+        })?,
     };
     if query {
         host.observe(&mut statuses, Observe { stats: !names.is_empty(), ..Observe::default() })?;

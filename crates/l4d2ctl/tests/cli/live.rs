@@ -58,6 +58,10 @@ fn status_says_who_plays_and_where() {
     assert!(row("idle").contains("0/4") && row("off").contains("stopped"), "{table}");
     let details = sandbox.ok(&["status", "full"]);
     assert!(details.contains("  hostname  Friday night\n") && details.contains("   answers  yes, after "), "{details}");
+    let two = sandbox.json(&["status", "idle", "full", "idle"])["instances"].clone();
+    let names: Vec<_> = two.as_array().unwrap().iter().map(|instance| instance["name"].clone()).collect();
+    assert_eq!(names, ["idle", "full"], "each once, as they were named");
+    assert!(sandbox.refused(&["status", "full", "ilde"]).contains("no instance ilde\nhint: did you mean idle?"));
     let quiet = sandbox.json(&["status", "--no-query"]);
     assert!(quiet["instances"].as_array().unwrap().iter().all(|instance| instance["live"].is_null()), "{quiet}");
 }
