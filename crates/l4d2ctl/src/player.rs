@@ -6,6 +6,7 @@ use serde_json::json;
 use srcds_query::console::{Status, StatusPlayer};
 
 use crate::problem::Problem;
+use crate::text::{LONGEST_NAME, first_of, short};
 
 /// Valve's number of the first 64-bit id of a person.
 const FIRST_64: u64 = 76_561_197_960_265_728;
@@ -50,7 +51,7 @@ fn digits(text: &str) -> Option<u64> {
 pub(crate) fn status(rcon: &mut Rcon, name: &InstanceName) -> Result<Status, Problem> {
     let reply = rcon.run("status")?;
     Status::parse(&reply).ok_or_else(|| {
-        let shown: String = String::from_utf8_lossy(&reply).chars().take(200).collect();
+        let shown = short(&String::from_utf8_lossy(&reply), 200);
         let message = format!("instance {name} does not answer `status` as it should");
         let hint = format!("`l4d2ctl rcon {name} -- status` shows its whole reply");
         Error::new(ErrorKind::NoAnswer, message).because(shown).hint(hint).into()
@@ -83,8 +84,8 @@ pub(crate) fn find<'a>(status: &'a Status, typed: &str, name: &InstanceName) -> 
         [player] => Ok(player),
         [] => Err(nobody(status, typed, name).into()),
         [first, ..] => {
-            let told: Vec<String> = meant.iter().map(|player| tell(player)).collect();
-            let message = format!("{typed} may be {} players of instance {name}: {}", meant.len(), told.join(", "));
+            let told = first_of(meant.iter().map(|player| tell(player)));
+            let message = format!("{typed} may be {} players of instance {name}: {told}", meant.len());
             let hint = format!("a number means one: '#{}' is the first", first.user_id);
             Err(Error::new(ErrorKind::AmbiguousPlayer, message).hint(hint).into())
         }
@@ -92,10 +93,13 @@ pub(crate) fn find<'a>(status: &'a Status, typed: &str, name: &InstanceName) -> 
 }
 
 fn nobody(status: &Status, typed: &str, name: &InstanceName) -> Error {
-    let told: Vec<String> = status.players.iter().map(tell).collect();
-    let mut hint = if told.is_empty() { "nobody is on it".to_owned() } else { format!("on it: {}", told.join(", ")) };
+    let told = first_of(status.players.iter().map(tell));
+    let mut hint = if told.is_empty() { "nobody is on it".to_owned() } else { format!("on it: {told}") };
     if status.unreadable > 0 {
-        hint.push_str(&format!("; and {} whose lines can't be read: `l4d2ctl rcon {name} status`", status.unreadable));
+        hint.push_str(&format!(
+            "; and {} whose lines can't be read: `l4d2ctl rcon {name} -- status`",
+            status.unreadable
+        ));
     }
     Error::new(ErrorKind::NoSuchPlayer, format!("no player of instance {name} is {typed}")).hint(hint)
 }
@@ -103,7 +107,7 @@ fn nobody(status: &Status, typed: &str, name: &InstanceName) -> Error {
 /// A player for people.
 pub(crate) fn tell(player: &StatusPlayer) -> String {
     let id = if player.bot { "bot" } else { player.steam_id.as_deref().unwrap_or("no SteamID yet") };
-    format!("#{} \"{}\" ({id})", player.user_id, player.name)
+    format!("#{} \"{}\" ({})", player.user_id, short(&player.name, LONGEST_NAME), short(id, LONGEST_NAME))
 }
 
 /// A player for programs.
@@ -133,6 +137,19 @@ mod tests {
             Ok(player) => Ok(player.user_id),
             Err(Problem::Error(error)) => Err(error.kind()),
             Err(Problem::ClosedPipe) => Err(ErrorKind::Internal),
+        }
+    }
+
+    #[test]
+    fn a_crowd_is_told_of_in_a_line() {
+        let long = "x".repeat(100_000);
+        let rows: String =
+            (1..1_000).map(|id| format!("# {id} \"{long}\" STEAM_1:0:{id} 00:10 1 0 active\n")).collect();
+        let status = Status::parse(format!("players : 1 humans, 0 bots\n{rows}")).unwrap();
+        for typed in ["x", "Bill"] {
+            let problem = find(&status, typed, &"friday".parse().unwrap()).unwrap_err().for_people();
+            assert!(problem.contains("#1 \"xxx") && problem.contains("and 989 more"), "{} bytes", problem.len());
+            assert!(problem.len() < 2_000, "{} bytes", problem.len());
         }
     }
 

@@ -18,6 +18,29 @@ pub(crate) fn harmless(bytes: &[u8], lines: bool) -> String {
     text
 }
 
+/// Text made harmless, of one line, and of no more characters than are given: what a server says may be megabytes.
+pub(crate) fn short(text: &str, most: usize) -> String {
+    // Made harmless, no text is shorter than before.
+    let begin: String = text.chars().take(most + 1).collect();
+    let harmless = harmless(begin.as_bytes(), false);
+    match harmless.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &harmless[..end]),
+        None => harmless,
+    }
+}
+
+/// Of a player's name: Source's have 31 bytes, each of which may be shown as an escape.
+pub(crate) const LONGEST_NAME: usize = 64;
+
+/// The first ten with commas between them, and how many more there are.
+pub(crate) fn first_of(texts: impl ExactSizeIterator<Item = String>) -> String {
+    const MOST: usize = 10;
+    let more = texts.len().saturating_sub(MOST);
+    let mut first: Vec<String> = texts.take(MOST).collect();
+    first.extend((more > 0).then(|| format!("and {more} more")));
+    first.join(", ")
+}
+
 /// Characters that reorder what stands around them, or are not seen at all.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
@@ -89,6 +112,12 @@ mod tests {
         assert_eq!(harmless("a\u{61c}b\u{e0041}".as_bytes(), false), "a\\u{61c}b\\u{e0041}");
         assert_eq!(harmless("schön 名前".as_bytes(), false), "schön 名前");
         assert_eq!(harmless(b"a\nb", true), "a\nb");
+    }
+
+    #[test]
+    fn what_is_long_is_cut() {
+        assert_eq!([short("abc", 3), short("abcd", 3), short("", 3)], ["abc", "abc…", ""]);
+        assert_eq!(short("\u{1b}[2J\n", 8), "\\u{1b}[2…");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use srcds_query::console::StatusPlayer;
 use super::{open_host, parse_name, suggest};
 use crate::player::{self, SteamId};
 use crate::problem::Problem;
+use crate::text::short;
 use crate::ui::Ui;
 
 /// Throw a player out of an instance
@@ -48,7 +49,7 @@ pub(crate) struct BanArgs {
     /// The player
     player: String,
     /// For so long; 0: for good
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=10_000_000))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=10_000_000))]
     minutes: u32,
     /// What the player is told; a double quote becomes a single one
     #[arg(long, value_name = "TEXT")]
@@ -128,7 +129,9 @@ fn throw_out(
     let left = player::status(rcon, name)?;
     if left.players.iter().any(|other| other.user_id == player.user_id) {
         let message = format!("{} is still on instance {name}", player::tell(player));
-        return Err(Error::new(ErrorKind::NoAnswer, message).because(format!("the game says: {reply}")).into());
+        return Err(Error::new(ErrorKind::NoAnswer, message)
+            .because(format!("the game says: {}", short(&reply, 200)))
+            .into());
     }
     Ok(reply)
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use names::InstanceName;
 use serde_json::json;
-use srcds_query::console::StatusPlayer;
+use srcds_query::console::{Status, StatusPlayer};
 
 use super::{open_host, parse_name, suggest};
 use crate::player;
@@ -38,22 +38,25 @@ pub(crate) fn run(ui: &Ui, Args { name }: Args) -> Result<ExitCode, Problem> {
         ui.note("nobody is on it");
     }
     let players: Vec<_> = status.players.iter().map(object).collect();
-    ui.data(&json!({ "name": name.as_str(), "players": players, "unreadable": status.unreadable }), || {
-        let rows: Vec<[String; 7]> = status.players.iter().map(row).collect();
-        if rows.is_empty() { String::new() } else { text::table(&HEADINGS, &rows) }
-    })?;
+    let document = json!({ "name": name.as_str(), "players": players, "unreadable": status.unreadable });
+    ui.data(&document, || table(&status))?;
     Ok(ExitCode::SUCCESS)
 }
 
 const HEADINGS: [&str; 7] = ["ID", "NAME", "STEAMID", "CONNECTED", "PING", "LOSS", "ADDRESS"];
 
+fn table(status: &Status) -> String {
+    let rows: Vec<[String; 7]> = status.players.iter().map(row).collect();
+    if rows.is_empty() { String::new() } else { text::table(&HEADINGS, &rows) }
+}
+
 fn row(player: &StatusPlayer) -> [String; 7] {
     let dash = || "-".to_owned();
-    let text = |text: &Option<String>| text.as_ref().map_or_else(dash, |text| text::harmless(text.as_bytes(), false));
+    let text = |text: &Option<String>| text.as_ref().map_or_else(dash, |text| text::short(text, text::LONGEST_NAME));
     let steam_id = if player.bot { "BOT".to_owned() } else { text(&player.steam_id) };
     [
         player.user_id.to_string(),
-        text::harmless(player.name.as_bytes(), false),
+        text::short(&player.name, text::LONGEST_NAME),
         steam_id,
         player.connected.map_or_else(dash, |time| clock(time.as_secs())),
         player.ping.map_or_else(dash, |ping| ping.to_string()),
@@ -79,4 +82,22 @@ fn object(player: &StatusPlayer) -> serde_json::Value {
         "state": player.state,
         "address": player.address,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_does_not_make_every_row_as_long() {
+        let long = "x".repeat(100_000);
+        let rows: String =
+            (10..1_000).map(|id| format!("# {id} \"a\" STEAM_1:0:{id} 00:10 1 0 active 1 h\n")).collect();
+        let zeros = "0".repeat(100_000);
+        let reply =
+            format!("players : 1 humans, 0 bots\n# 1 \"{long}\" STEAM_1:0:{zeros}1 00:10 1 0 active 1 {long}\n{rows}");
+        let text = table(&Status::parse(reply).unwrap());
+        assert_eq!(text.lines().count(), 992);
+        assert!(text.len() < 500_000, "{} bytes", text.len());
+    }
 }

@@ -111,20 +111,11 @@ fn row(status: &InstanceStatus, now: u64) -> [String; COLUMNS] {
         status.state.as_str().to_owned(),
         status.port.map_or_else(dash, |port| port.to_string()),
         unanswered.or(live.and_then(players)).unwrap_or_else(dash),
-        live.and_then(|live| live.map.as_deref()).map_or_else(dash, |map| short(map, 24)),
+        live.and_then(|live| live.map.as_deref()).map_or_else(dash, |map| text::short(map, 24)),
         if status.enabled { "yes" } else { "no" }.to_owned(),
         status.since.map_or_else(dash, |since| text::ago(since, now)),
         note.join(", "),
     ]
-}
-
-/// What a server says, made harmless and no longer than a column.
-fn short(text: &str, most: usize) -> String {
-    let text = text::harmless(text.as_bytes(), false);
-    match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
 }
 
 /// The state's own word in its colour; the word alone says as much.

@@ -9,7 +9,7 @@ use names::InstanceName;
 
 use crate::duration;
 use crate::problem::Problem;
-use crate::text::harmless;
+use crate::text::{LONGEST_NAME, first_of, harmless, short};
 use crate::ui::{Ui, can_draw};
 
 /// More than fits into a chat line.
@@ -109,9 +109,10 @@ fn count(humans: u8) -> String {
 /// What is known of one that is waited for, on one line, whatever the players' names are.
 fn words(waiting: &Waiting) -> String {
     let words = match waiting {
+        Waiting::Occupied { humans, players } if players.is_empty() => format!("{} on it", count(*humans)),
         Waiting::Occupied { humans, players } => {
-            let names = if players.is_empty() { String::new() } else { format!(" ({})", players.join(", ")) };
-            format!("{} on it{names}", count(*humans))
+            let names = players.iter().map(|name| short(name, LONGEST_NAME));
+            format!("{} on it ({})", count(*humans), first_of(names))
         }
         Waiting::Empty => "nobody on it".to_owned(),
         Waiting::Held(who) => format!("nobody on it, and it is held by {who}"),
