@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    console, delete, demo, doctor, initialize, install, kick, logs, metrics, players, rcon, reset, restart, say, start,
-    status, stop, top,
+    console, delete, demo, doctor, initialize, install, kick, logs, metrics, players, prune, rcon, reset, restart,
+    rollback, say, start, status, stop, top, verify, versions,
 };
 use crate::problem::Problem;
 use crate::ui::Ui;
@@ -35,6 +35,10 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Install(install::Args),
+    Versions(versions::Args),
+    Rollback(rollback::Args),
+    Verify(verify::Args),
+    Prune(prune::Args),
     Initialize(initialize::Args),
     Start(start::Args),
     Restart(restart::Args),
@@ -76,6 +80,10 @@ pub(crate) fn run() -> ExitCode {
 fn dispatch(cli: Cli, ui: &Ui) -> Result<ExitCode, Problem> {
     match cli.command {
         Command::Install(args) => install::run(ui, args),
+        Command::Versions(args) => versions::run(ui, args),
+        Command::Rollback(args) => rollback::run(ui, args),
+        Command::Verify(args) => verify::run(ui, args),
+        Command::Prune(args) => prune::run(ui, args),
         Command::Initialize(args) => initialize::run(ui, args),
         Command::Start(args) => start::run(ui, args),
         Command::Restart(args) => restart::run(ui, args),

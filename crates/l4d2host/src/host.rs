@@ -38,7 +38,8 @@ impl fmt::Debug for OnWait {
 }
 
 /// The directories of the root, made where they are missing.
-const DIRECTORIES: [&str; 6] = ["installation", "overlays", "instances", "runtime", "tmp", "locks"];
+const DIRECTORIES: [&str; 8] =
+    ["installation", "generations", "manifests", "overlays", "instances", "runtime", "tmp", "locks"];
 
 impl Host {
     /// The host that the environment names: `LEFT4ME_ROOT` and `LEFT4ME_SUPERVISOR`, each with a default. Reads at most

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::spec::{Spec, SpecOverlay};
-use crate::{Error, ErrorKind, Result, Revision};
+use crate::{Error, ErrorKind, Result, Revision, Version};
 
 /// The version of `instance.json` that this program writes and reads.
 const FORMAT: u32 = 1;
@@ -119,10 +119,10 @@ impl Instance {
         Ok(Self { revision, spec })
     }
 
-    /// The stack, highest precedence first.
-    pub(crate) fn layers(&self) -> Vec<Layer> {
+    /// The stack above this version of the game, highest precedence first.
+    pub(crate) fn layers(&self, version: &Version) -> Vec<Layer> {
         let overlays = self.spec.overlays.iter().map(|entry| Layer::Overlay(entry.overlay.clone()));
-        overlays.chain([Layer::Installation]).collect()
+        overlays.chain(version.layers()).collect()
     }
 
     /// All arguments of the game.

@@ -16,6 +16,7 @@ pub mod embedded;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod generations;
 mod heard;
 mod host;
 mod initialize;
@@ -44,6 +45,7 @@ pub use disk::{DiskUsage, SharedDiskUsage};
 pub use doctor::{Check, CheckState};
 pub use drain::{Drain, Drained, Tell, Waiting, WhenEmpty};
 pub use error::{Error, ErrorKind, Result};
+pub use generations::{Damage, Difference, Pruned, Verified, Version, VersionStatus};
 pub use host::Host;
 pub use initialize::Initialized;
 pub use live::{Live, Observe};

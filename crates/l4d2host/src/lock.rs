@@ -1,14 +1,16 @@
 //! The locks that commands exclude each other with: one file a lock below `locks/`, and one way of taking it.
 //!
 //! **What each guarantees.** Whoever has an *instance* is alone in changing its files and in telling the supervisor to
-//! start or stop it. Whoever has the *ports* is alone in deciding which instance gets which. The *installation* is shared
-//! by starts, from before they stage until the server runs, and an install has it alone: it asks what runs only when it
-//! has it, so no start can come in between. Stop, reset and delete need it not: they read no layer, and can only make less
-//! run than an install has seen. Nobody who only looks takes any.
+//! start or stop it. Whoever has the *ports* is alone in deciding which instance gets which. Whoever has the *generations*
+//! is alone in bringing and removing builds of the game, for as long as SteamCMD takes. The *installation* is shared by
+//! starts, from before they ask which version is the current one until the server runs; whoever changes what that is, or
+//! decides what is no longer needed, has it alone: it asks what runs only when it has it, so no start can come in between.
+//! Stop, reset and delete need it not: they read no layer, and can only make less run than was seen. Nobody who only looks
+//! takes any.
 //!
-//! **Order.** Instance, then ports (`initialize`) or installation (`start`); nobody takes an instance while holding one of
-//! the others, nobody holds two instances, and nobody holds both others. So each waits only for what comes later, those who
-//! hold a later one wait for no lock at all, and no circle can close. ([`Lock`] is in that order.)
+//! **Order.** Instance, then ports (`initialize`), or generations and then installation; nobody takes an
+//! instance while holding ports, generations or the installation, and nobody holds two instances. So each waits only for
+//! what comes later, and no circle can close. ([`Lock`] is in that order.)
 //!
 //! **They die with their holder.** They are `flock`s, which the kernel drops with the last descriptor of the opened file.
 //! Ours are close-on-exec. One is handed on on purpose: the helper that starts or stops an instance has the instance's lock
@@ -42,9 +44,11 @@ pub(crate) enum Lock<'a> {
     Instance(&'a InstanceName),
     /// Which ports are taken.
     Ports,
-    /// The game, by one who changes it.
+    /// Bringing and removing builds of the game.
+    Generations,
+    /// Which version is current, by one who changes it.
     Installation,
-    /// The game, by one of many who count on its staying as it is.
+    /// The same, by one of many who count on its staying as it is.
     InstallationShared,
 }
 
@@ -54,6 +58,7 @@ impl Lock<'_> {
         match self {
             Self::Instance(name) => format!("{name}.lock"),
             Self::Ports => ".host".to_owned(),
+            Self::Generations => ".generations".to_owned(),
             Self::Installation | Self::InstallationShared => ".installation".to_owned(),
         }
     }
@@ -62,6 +67,7 @@ impl Lock<'_> {
         match self {
             Self::Instance(name) => format!("instance {name}"),
             Self::Ports => "the list of ports".to_owned(),
+            Self::Generations => "the builds of the game".to_owned(),
             Self::Installation | Self::InstallationShared => "the installation".to_owned(),
         }
     }

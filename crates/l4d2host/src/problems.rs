@@ -175,6 +175,8 @@ mod tests {
             revision: None,
             staged_revision: None,
             pending: false,
+            build_id: None,
+            pending_build_id: None,
             supervisor: "embedded",
             live: None,
             problems: Vec::new(),

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use names::InstanceName;
 use overlay::beneath::Dir;
 
+use crate::generations::versions::Versions;
 use crate::instance::{self, Instance};
 use crate::problems::{self, Seen};
-use crate::staging::staged_revision;
+use crate::staging::{staged_revision, staged_version};
 use crate::status::now;
-use crate::{Host, InstanceState, InstanceStatus, LogOptions, LogStream, Result, UnitDetails, UnitState};
+use crate::{Host, InstanceState, InstanceStatus, LogOptions, LogStream, Result, UnitDetails, UnitState, Version};
 
 impl Host {
     /// The names of all instances, sorted.
@@ -25,9 +26,11 @@ impl Host {
     /// These instances, in this order, with all details. One that is not there is an error.
     pub fn named_statuses(&self, names: &[InstanceName]) -> Result<Vec<InstanceStatus>> {
         let root = self.open_for_reading()?;
+        // Where the file is damaged, `start` says so; what runs does so all the same.
+        let versions = Versions::read(&root).unwrap_or_default();
         let units = self.supervisor().units();
         let mut details = self.supervisor().details(names).unwrap_or_default();
-        let status = |name| self.status(&root, name, units.as_ref().ok(), details.remove(name));
+        let status = |name| self.status(&root, name, units.as_ref().ok(), details.remove(name), &versions);
         let statuses = names.iter().map(status).zip(names);
         statuses.map(|(status, name)| status.ok_or_else(|| instance::not_found(name))).collect()
     }
@@ -45,6 +48,7 @@ impl Host {
 
     fn every_status(&self, in_detail: bool) -> Result<Vec<InstanceStatus>> {
         let root = self.open_for_reading()?;
+        let versions = Versions::read(&root).unwrap_or_default();
         let units = self.supervisor().units();
         let mut names: BTreeSet<InstanceName> = instance::names(&root)?.into_iter().collect();
         let mut details = BTreeMap::new();
@@ -56,7 +60,7 @@ impl Host {
             }
             names.extend(at_work);
         }
-        let status = |name| self.status(&root, name, units.as_ref().ok(), details.remove(name));
+        let status = |name| self.status(&root, name, units.as_ref().ok(), details.remove(name), &versions);
         Ok(names.iter().filter_map(status).collect())
     }
 
@@ -100,6 +104,7 @@ impl Host {
         name: &InstanceName,
         units: Option<&BTreeMap<InstanceName, UnitState>>,
         details: Option<UnitDetails>,
+        versions: &Versions,
     ) -> Option<InstanceStatus> {
         let details = details.unwrap_or_default();
         let unit = units.map(|units| units.get(name).cloned().unwrap_or_else(UnitState::inactive));
@@ -111,6 +116,10 @@ impl Host {
         };
         let staged_revision = staged_revision(root, name).unwrap_or(None);
         let revision = instance.as_ref().map(|instance| instance.revision.clone());
+        let (build_id, pending_build_id) = match staged_revision {
+            Some(_) => builds(root, name, versions),
+            None => (None, None),
+        };
         let mut status = InstanceStatus {
             name: name.clone(),
             state: unit.as_ref().map_or(InstanceState::Unknown, state),
@@ -122,7 +131,11 @@ impl Host {
             main_pid: details.main_pid,
             restarts: details.restarts,
             port: instance.map(|instance| instance.spec.port),
-            pending: revision.is_some() && staged_revision.is_some() && revision != staged_revision,
+            pending: revision.is_some()
+                && staged_revision.is_some()
+                && (revision != staged_revision || pending_build_id.is_some()),
+            build_id,
+            pending_build_id,
             revision,
             staged_revision,
             supervisor: self.supervisor_kind().as_str(),
@@ -138,6 +151,15 @@ impl Host {
         }));
         Some(status)
     }
+}
+
+/// The build of the version that is staged, and that of the current one where that is another.
+fn builds(root: &Dir, name: &InstanceName, versions: &Versions) -> (Option<u64>, Option<u64>) {
+    let staged = staged_version(root, name);
+    // A plan without a version was staged when there was but the installation.
+    let is_other = |current: &&Version| staged.as_ref().map_or(!current.chain.is_empty(), |(id, _)| *id != current.id);
+    let pending = versions.current().filter(is_other).map(|current| current.build_id);
+    (staged.map(|(_, build)| build), pending)
 }
 
 pub(crate) fn state(unit: &UnitState) -> InstanceState {

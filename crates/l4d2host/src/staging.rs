@@ -5,17 +5,20 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 
-use names::{InstanceName, Layer, print_layers};
+use names::{GenerationId, InstanceName, Layer, print_layers};
 use overlay::beneath::Dir;
 use rustix::io::Errno;
 
 use crate::aside::Aside;
 use crate::initialize::read_rcon_password;
 use crate::instance::{Instance, PORT_ARGUMENT, is_damage};
-use crate::{Error, ErrorKind, Result, Revision};
+use crate::{Error, ErrorKind, Result, Revision, Version};
 
 /// The largest `server.cfg` of an overlay that is copied.
 const MAX_CFG: usize = 1024 * 1024;
+
+/// The largest `version` file: a name and a number.
+const MAX_VERSION: usize = 64;
 
 /// Where Source looks for cfg files, from the game's root.
 const CFG_DIR: [&str; 2] = ["left4dead2", "cfg"];
@@ -26,21 +29,26 @@ pub(crate) struct Staged {
     layers: Vec<u8>,
     launch: Vec<u8>,
     revision: Vec<u8>,
+    /// Which version of the game, for people and programs; what is mounted, the layers say. None in a plan that an older
+    /// left4me staged.
+    version: Option<Vec<u8>>,
     /// By file name: what is copied into the upper's cfg directory.
     cfg: BTreeMap<String, Vec<u8>>,
 }
 
 impl Staged {
-    /// The plan that the instance's spec asks for now.
-    pub(crate) fn plan(root: &Dir, name: &InstanceName, instance: &Instance) -> Result<Self> {
-        let layers = print_layers(&instance.layers()).map_err(|e| Error::new(ErrorKind::Corrupt, e.to_string()))?;
+    /// The plan that the instance's spec asks for now, with this version of the game.
+    pub(crate) fn plan(root: &Dir, name: &InstanceName, instance: &Instance, version: &Version) -> Result<Self> {
+        let layers =
+            print_layers(&instance.layers(version)).map_err(|e| Error::new(ErrorKind::Corrupt, e.to_string()))?;
         let launch = left4me_launch::print_launch(&instance.launch())
             .map_err(|e| Error::new(ErrorKind::Corrupt, format!("instance {name}: {e}")))?;
         let revision = format!("{}\n", instance.revision.as_str()).into_bytes();
         let mut cfg = alias_cfgs(root, instance)?;
         let password = read_rcon_password(&root.open_dir(format!("instances/{name}"))?)?;
         cfg.insert("server.cfg".to_owned(), server_cfg(instance, &cfg, &password).into_bytes());
-        Ok(Self { layers: layers.into_bytes(), launch: launch.into_bytes(), revision, cfg })
+        let version = Some(format!("{} {}\n", version.id.as_str(), version.build_id).into_bytes());
+        Ok(Self { layers: layers.into_bytes(), launch: launch.into_bytes(), revision, version, cfg })
     }
 
     /// What is staged in an instance's directory; `None` where nothing is, or what is there is damaged.
@@ -64,6 +72,11 @@ impl Staged {
             layers: dir.read("layers", MAX_CFG)?,
             launch: dir.read("launch", 16 * MAX_CFG)?,
             revision: dir.read("revision", 64)?,
+            version: match dir.read("version", MAX_VERSION) {
+                Ok(version) => Some(version),
+                Err(error) if error.errno() == Some(Errno::NOENT) => None,
+                Err(error) => return Err(error),
+            },
             cfg,
         })
     }
@@ -73,6 +86,9 @@ impl Staged {
         dir.create_file("layers", &self.layers, 0o600)?;
         dir.create_file("launch", &self.launch, 0o600)?;
         dir.create_file("revision", &self.revision, 0o600)?;
+        if let Some(version) = &self.version {
+            dir.create_file("version", version, 0o600)?;
+        }
         let cfg = dir.create_dir("cfg", 0o700)?;
         for (name, bytes) in &self.cfg {
             cfg.create_file(name, bytes, 0o600)?;
@@ -136,6 +152,14 @@ pub(crate) fn staged_revision(root: &Dir, name: &InstanceName) -> Result<Option<
         Err(error) if error.errno() == Some(Errno::NOENT) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The version of the game that is staged, by its name and its build; none where nothing is staged, or an older left4me
+/// staged it.
+pub(crate) fn staged_version(root: &Dir, name: &InstanceName) -> Option<(GenerationId, u64)> {
+    let bytes = root.read(format!("instances/{name}/staged/version"), MAX_VERSION).ok()?;
+    let (id, build) = std::str::from_utf8(&bytes).ok()?.trim_end().split_once(' ')?;
+    Some((id.parse().ok()?, build.parse().ok()?))
 }
 
 /// The port that the staged plan starts the game with; none where nothing is staged that could be read.

@@ -5,6 +5,7 @@ use overlay::beneath::Dir;
 use serde::Serialize;
 
 use crate::aside::open_swept;
+use crate::generations::versions::Versions;
 use crate::initialize::{check_overlays, make_runtime};
 use crate::instance::Instance;
 use crate::lock::Lock;
@@ -45,10 +46,11 @@ impl Host {
         }
         // Before anything changes: one that waits for it in vain is to leave everything as it was.
         let _installation = self.lock(&root, Lock::InstallationShared)?;
-        check_installed(&root)?;
+        let versions = Versions::read(&root)?;
+        let version = versions.current().ok_or_else(|| not_installed(&root))?;
         check_overlays(&root, &instance.spec)?;
         make_runtime(&root, name)?;
-        let plan = Staged::plan(&root, name, &instance)?;
+        let plan = Staged::plan(&root, name, &instance, version)?;
         if runs || matches!(state, InstanceState::CrashLooping | InstanceState::Stopping | InstanceState::Unknown) {
             // What runs; or is between two runs of a server that keeps crashing, or at the end of one, or maybe just that:
             // what follows writes to the upper, which must not be mounted meanwhile.
@@ -71,12 +73,9 @@ impl Host {
     }
 }
 
-fn check_installed(root: &Dir) -> Result<()> {
-    if root.exists("installation/srcds_run")? {
-        return Ok(());
-    }
+pub(crate) fn not_installed(root: &Dir) -> Error {
     let message = format!("the game is not installed in {}", root.label_of("installation"));
-    Err(Error::new(ErrorKind::InstallationMissing, message).hint("`l4d2ctl install` brings it"))
+    Error::new(ErrorKind::InstallationMissing, message).hint("`l4d2ctl install` brings it")
 }
 
 fn stage(plan: &Staged, tmp: &Dir, root: &Dir, name: &InstanceName) -> Result<()> {

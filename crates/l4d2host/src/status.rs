@@ -138,8 +138,12 @@ pub struct InstanceStatus {
     pub revision: Option<Revision>,
     /// The revision that was staged by the last start.
     pub staged_revision: Option<Revision>,
-    /// The spec differs from what was staged: the next start changes something.
+    /// The next start changes something: the spec differs from what was staged, or [`Self::pending_build_id`] is some.
     pub pending: bool,
+    /// The build of the game that was staged by the last start; none where that is not known.
+    pub build_id: Option<u64>,
+    /// The build that the next start brings, where that is another version than was staged.
+    pub pending_build_id: Option<u64>,
     /// Which supervisor answers for it: `systemd` or `embedded`.
     pub supervisor: &'static str,
     /// What its server says of itself; none where that was not asked.

@@ -68,12 +68,16 @@ impl Detached {
         Ok(Self { mount, id })
     }
 
+    /// Hangs the mount at `place`, wherever that is by now.
+    pub fn attach_at(&self, place: &Dir) -> Result<()> {
+        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+        move_mount(&self.mount, "", place, "", flags).context(|| format!("can't mount at {}", place.label()))
+    }
+
     /// Hangs the mount at the stack's `merged`, and makes sure that this is where it is to be seen: the directory could
     /// have been moved since it was opened.
     pub fn attach(self, stack: &Stack) -> Result<()> {
-        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-        move_mount(&self.mount, "", &stack.merged, "", flags)
-            .context(|| format!("can't mount at {}", stack.merged.label()))?;
+        self.attach_at(&stack.merged)?;
         if stack.runtime.mount_id_of(c"merged")? == self.id {
             return Ok(());
         }

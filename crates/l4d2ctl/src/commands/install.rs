@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use l4d2host::{InstallRequest, Progress};
+use l4d2host::{Host, InstallRequest, Installed, InstanceState, InstanceStatus, Progress};
 use serde_json::json;
 
 use super::open_host;
@@ -15,8 +15,10 @@ use crate::ui::{Ui, can_draw, write_stdout};
 /// Install the game with SteamCMD, or bring it up to date
 ///
 /// SteamCMD is LEFT4ME_STEAMCMD, or `steamcmd` on PATH. What passes by itself
-/// is tried again; whatever else is wrong ends with what to do. Refused while
-/// instances run.
+/// is tried again; whatever else is wrong ends with what to do.
+///
+/// Servers that run go on unchanged, on the build that they were started on: an
+/// update is a layer of its own, and used by what is started after it.
 ///
 /// Example: l4d2ctl install
 ///          l4d2ctl install --steam-user spare_account
@@ -37,9 +39,47 @@ pub(crate) fn run(ui: &Ui, Args { steam_user }: Args) -> Result<ExitCode, Proble
     let installed = host.install(&request, &mut |progress| reporter.report(progress));
     reporter.finish();
     let installed = installed?;
-    let event = json!({ "event": "installed", "build_id": installed.build_id, "size_on_disk": installed.size_on_disk });
-    ui.data(&event, || format!("installed build {} ({:.1} GiB)\n", installed.build_id, gib(installed.size_on_disk)))?;
+    let Installed { version, size_on_disk, own_size, changed } = &installed;
+    let event = json!({
+        "event": "installed",
+        "version": version.id.as_str(),
+        "build_id": version.build_id,
+        "size_on_disk": size_on_disk,
+        "own_size": own_size,
+        "changed": changed,
+    });
+    ui.data(&event, || match changed {
+        true => {
+            let (whole, own) = (size(*size_on_disk), size(*own_size));
+            format!("installed build {} ({whole}, of which {own} are new)\n", version.id.as_str())
+        }
+        false => format!("build {} is the newest already\n", version.id.as_str()),
+    })?;
+    if *changed {
+        tell_who_waits(ui, &host)?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// How many instances run on another build than the current one, and what moves them.
+pub(crate) fn tell_who_waits(ui: &Ui, host: &Host) -> Result<(), Problem> {
+    let waits = |status: &&InstanceStatus| status.pending_build_id.is_some() && status.state != InstanceState::Stopped;
+    match host.all_statuses()?.iter().filter(waits).count() {
+        0 => {}
+        1 => ui.note("1 instance runs on another build: `l4d2ctl rollout` restarts it"),
+        count => ui.note(&format!("{count} instances run on another build: `l4d2ctl rollout` restarts them")),
+    }
+    Ok(())
+}
+
+/// A size for people.
+pub(crate) fn size(bytes: u64) -> String {
+    match bytes {
+        ..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{} KiB", bytes >> 10),
+        1_048_576..1_073_741_824 => format!("{} MiB", bytes >> 20),
+        _ => format!("{:.1} GiB", gib(bytes)),
+    }
 }
 
 // A number for people: what a double can't hold of it, nobody reads.
@@ -52,6 +92,8 @@ fn gib(bytes: u64) -> f64 {
 pub(crate) struct Reporter {
     ui: Ui,
     bar: Option<ProgressBar>,
+    /// Lines are for those who see no bar; who is quiet has none.
+    quiet: bool,
     /// The last line printed, so that percents and phases do not flood a log.
     last: String,
 }
@@ -59,10 +101,18 @@ pub(crate) struct Reporter {
 impl Reporter {
     pub(crate) fn new(ui: Ui) -> Self {
         let wanted = !ui.is_json() && can_draw(&std::io::stderr());
-        Self { ui, bar: wanted.then(bar), last: String::new() }
+        Self { ui, bar: wanted.then(bar), quiet: false, last: String::new() }
+    }
+
+    /// One that shows a bar, and otherwise nothing.
+    pub(crate) fn quiet(ui: Ui) -> Self {
+        Self { quiet: true, ..Self::new(ui) }
     }
 
     pub(crate) fn report(&mut self, progress: &Progress) {
+        if self.quiet && self.bar.is_none() {
+            return;
+        }
         if self.ui.is_json() {
             // A reader that has gone is noticed at the end: an install is not given up half way for it.
             let _ = Ui::json_line(progress).and_then(|line| write_stdout(&line));

@@ -10,14 +10,18 @@ pub(crate) mod kick;
 pub(crate) mod logs;
 pub(crate) mod metrics;
 pub(crate) mod players;
+pub(crate) mod prune;
 pub(crate) mod rcon;
 pub(crate) mod reset;
 pub(crate) mod restart;
+pub(crate) mod rollback;
 pub(crate) mod say;
 pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod stop;
 pub(crate) mod top;
+pub(crate) mod verify;
+pub(crate) mod versions;
 pub(crate) mod when;
 
 use std::collections::BTreeSet;

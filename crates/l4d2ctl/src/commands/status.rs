@@ -18,9 +18,9 @@ use crate::ui::{Ui, wants_colour};
 /// that have begun to run since then are asked for their restarts. What is wrong
 /// stands below, with what to do. --no-query asks and reads nothing of theirs.
 ///
-/// Pending: the spec was changed since the instance was last started, and the
-/// next start uses it. What systemd has to be asked for each instance by itself
-/// (result, main pid) is shown of named ones only.
+/// Pending: the spec or the game was changed since the instance was last
+/// started, and the next start uses that. What systemd has to be asked for each
+/// instance by itself (result, main pid) is shown of named ones only.
 ///
 /// Example: l4d2ctl status
 ///          l4d2ctl status friday --json
@@ -100,9 +100,11 @@ fn players(live: &Live) -> Option<String> {
 }
 
 fn row(status: &InstanceStatus, now: u64) -> [String; COLUMNS] {
-    let pending = status.pending.then(|| "pending: spec changed".to_owned());
+    let spec = status.pending && status.revision != status.staged_revision;
+    let spec = spec.then(|| "pending: spec changed".to_owned());
+    let build = status.pending_build_id.map(|build| format!("pending: build {build}"));
     let problems = status.problems.iter().map(|problem| problem.kind.to_owned());
-    let note: Vec<String> = pending.into_iter().chain(problems).collect();
+    let note: Vec<String> = spec.into_iter().chain(build).chain(problems).collect();
     let dash = || "-".to_owned();
     let live = status.live.as_ref();
     let unanswered = live.filter(|live| !live.answering).map(|_| "no answer".to_owned());
@@ -147,7 +149,8 @@ fn details(status: &InstanceStatus, now: u64) -> String {
         ("restarts", or_dash(status.restarts.map(|count| count.to_string()))),
         ("revision", revision(&status.revision)),
         ("staged", revision(&status.staged_revision)),
-        ("pending", if status.pending { "yes: the next start uses the changed spec" } else { "no" }.to_owned()),
+        ("build", or_dash(status.build_id.map(|build| build.to_string()))),
+        ("pending", pending(status)),
         ("supervisor", status.supervisor.to_owned()),
     ];
     lines.extend(status.live.as_ref().map(live_lines).unwrap_or_default());
@@ -157,6 +160,17 @@ fn details(status: &InstanceStatus, now: u64) -> String {
         format!("{:>10}  {}\n", "problem", text.replace('\n', &format!("\n{:10}", "")))
     });
     lines.chain(problems).collect()
+}
+
+/// What the next start changes.
+fn pending(status: &InstanceStatus) -> String {
+    let spec = status.pending && status.revision != status.staged_revision;
+    match (spec, status.pending_build_id) {
+        (false, None) => "no".to_owned(),
+        (true, None) => "yes: the next start uses the changed spec".to_owned(),
+        (false, Some(build)) => format!("yes: the next start uses build {build}"),
+        (true, Some(build)) => format!("yes: the next start uses the changed spec, and build {build}"),
+    }
 }
 
 /// What the server says of itself.

@@ -117,7 +117,7 @@ fn ctrl_c_and_sigterm_end_one_that_waits_and_nothing_is_changed() {
     for (file, args, what) in [
         ("a.lock", &["delete", "a"][..], "instance a"),
         (".installation", &["start", "a"], "the installation"),
-        (".installation", &["install"], "the installation"),
+        (".generations", &["install"], "the builds of the game"),
     ] {
         let _holder = Holder::of(&sandbox, file);
         for (name, number) in [("-INT", 2), ("-TERM", 15)] {
@@ -137,41 +137,45 @@ fn ctrl_c_and_sigterm_end_one_that_waits_and_nothing_is_changed() {
 
 #[test]
 fn a_holder_that_is_killed_lets_go() {
-    let sandbox = Sandbox::with_game();
+    let sandbox = Sandbox::new();
     sandbox.make("a", &format!("port: {}\n", port()));
     let mut install = sandbox.command(&["install"]);
     install.env("LEFT4ME_STEAMCMD", sandbox.steamcmd()).env("LEFT4ME_SIM_STEAM_FAIL", "hang").stderr(Stdio::piped());
     let mut install = install.spawn().unwrap();
     let mut steps = BufReader::new(install.stderr.take().unwrap()).lines();
     assert!(steps.any(|step| step.unwrap().contains("windows pass")), "the install did not begin");
-    let (mut start, _stderr, line) = waiting(&sandbox, &["start", "a"]);
+    let (mut start, mut stderr, line) = waiting(&sandbox, &["start", "a"]);
     let who = format!("waiting for the installation, held by `l4d2ctl install` (process {}, ", install.id());
     assert!(line.starts_with(&who), "{line}");
     signal(&install, "-KILL");
     install.wait().unwrap();
-    assert!(start.wait().unwrap().success());
-    assert_eq!(sandbox.state("a"), "running");
+    assert!(!start.wait().unwrap().success());
+    let mut said = String::new();
+    stderr.read_to_string(&mut said).unwrap();
+    assert!(said.contains("the game is not installed"), "{said}");
 }
 
 #[test]
-fn an_install_waits_for_starts_and_then_sees_what_runs() {
+fn an_update_keeps_no_start_waiting_and_waits_for_starts_at_its_end() {
     let sandbox = Sandbox::with_game();
     sandbox.make("a", &format!("port: {}\n", port()));
+    let mut install = sandbox.command(&["install"]);
+    install.env("LEFT4ME_STEAMCMD", sandbox.steamcmd()).env("LEFT4ME_SIM_BUILD", "9450002").stderr(Stdio::piped());
+    install.env("LEFT4ME_SIM_STEAM_SLOW", "20");
+    let mut install = install.spawn().unwrap();
+    let mut steps = BufReader::new(install.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(steps.any(|step| step.contains("windows pass")), "the update did not begin");
+    sandbox.ok(&["--lock-timeout", "0", "start", "a"]);
     // As a start has it that is about to end.
     let starting = std::fs::File::open(sandbox.root().join("locks/.installation")).unwrap();
     starting.lock_shared().unwrap();
-    let mut install = sandbox.command(&["install"]);
-    install.env("LEFT4ME_STEAMCMD", sandbox.steamcmd()).stderr(Stdio::piped());
-    let mut install = install.spawn().unwrap();
-    let mut stderr = BufReader::new(install.stderr.take().unwrap());
-    let mut said = String::new();
-    stderr.read_line(&mut said).unwrap();
-    assert!(said.starts_with("Step: waiting for the installation, held by `"), "{said}");
-    // Others share it.
-    sandbox.ok(&["--lock-timeout", "0", "start", "a"]);
+    let waits = steps.find(|step| step.contains("waiting for"));
+    assert!(waits.is_some_and(|step| step.starts_with("Step: waiting for the installation, held by `")));
+    let build = || sandbox.json(&["status", "a"])["instances"][0]["pending_build_id"].clone();
+    assert!(build().is_null());
     drop(starting);
-    stderr.read_to_string(&mut said).unwrap();
-    assert!(!install.wait().unwrap().success() && said.contains("instances run from the installation: a"), "{said}");
+    assert!(install.wait().unwrap().success());
+    assert_eq!((build().as_u64(), sandbox.state("a").as_str()), (Some(9_450_002), "running"));
 }
 
 #[test]

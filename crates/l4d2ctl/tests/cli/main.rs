@@ -18,6 +18,7 @@ mod shapes;
 mod specs;
 mod steam;
 mod top;
+mod updates;
 mod when_empty;
 
 use std::fs;

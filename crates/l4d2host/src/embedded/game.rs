@@ -42,7 +42,7 @@ fn become_game(merged: &Path, launch: &Path) -> String {
 }
 
 /// None are left, none can come back: not by the exec, not by a set-uid program.
-fn drop_capabilities() -> rustix::io::Result<()> {
+pub(crate) fn drop_capabilities() -> rustix::io::Result<()> {
     clear_ambient_capability_set()?;
     for capability in CapabilitySet::all().iter() {
         match remove_capability_from_bounding_set(capability) {

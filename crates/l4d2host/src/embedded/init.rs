@@ -59,7 +59,7 @@ pub(super) fn report(error: &Error) -> ExitCode {
 }
 
 /// The error and its causes, in one line.
-pub(super) fn chain(error: &Error) -> String {
+pub(crate) fn chain(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {

@@ -39,10 +39,19 @@ use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::heard::{self, Mark, NamedLines, News};
 use crate::process::spawn_error;
+use crate::steam;
 use crate::supervisor::{Supervisor, SupervisorKind};
 use crate::{Error, ErrorKind, Held, LogOptions, LogStream, Pressure, Result, UnitDetails, UnitState, Usage};
 use processes::Processes;
 use state::State;
+
+/// What an update of the game needs as well, in namespaces of its own.
+pub(crate) mod inside {
+    pub(crate) use super::game::drop_capabilities;
+    pub(crate) use super::init::chain;
+    pub(crate) use super::mounts::mount_new_proc;
+    pub(crate) use super::namespaces::{forbidden, unshare};
+}
 
 pub(crate) use probe::{Probe, probe};
 pub(crate) use state::start_time;
@@ -57,7 +66,7 @@ const END_LIMIT: Timespec = Timespec { tv_sec: 300, tv_nsec: 0 };
 /// What a supervisor that started its game writes to its caller.
 const STARTED: &str = "started\n";
 
-/// Runs a part of the supervisor if the arguments (the program's name first) ask for one. To be called first in `main`,
+/// Runs a part of the supervisor, or of an update of the game, if the arguments (the program's name first) ask for one. To be called first in `main`,
 /// while the process has one thread.
 pub fn run_if_called(args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     let args: Vec<OsString> = args.skip(1).collect();
@@ -67,6 +76,9 @@ pub fn run_if_called(args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
         ("supervise", [root, name]) => Some(namespaces::enter(root, name)),
         ("supervise-init", [root, name]) => Some(init::run(root, name)),
         ("supervise-game", [merged, launch]) => Some(game::run(merged, launch)),
+        ("install-on-overlay", [root, command @ ..]) => Some(steam::enter(root, command)),
+        ("install-init", [root, command @ ..]) => Some(steam::init(root, command)),
+        ("install-exec", [dir, command @ ..]) => Some(steam::become_steamcmd(dir, command)),
         _ => None,
     }
 }

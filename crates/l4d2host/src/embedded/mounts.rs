@@ -34,8 +34,7 @@ pub(super) fn mount_everything(dir: &Dir, root: &Path, name: &InstanceName) -> R
     let launch = dir.read(format!("instances/{name}/staged/launch"), MAX_LAUNCH)?;
     let steam = steam_libraries(dir)?;
 
-    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    mount("left4me", root, "tmpfs", flags, Some(c"mode=755,size=256k")).map_err(failed("cover the root directory"))?;
+    mount("left4me", root, "tmpfs", INERT, Some(c"mode=755,size=256k")).map_err(failed("cover the root directory"))?;
     let cover = Dir::open_root(root)?;
     cover.create_file(LAUNCH, &launch, 0o600)?;
     stack.runtime = cover.make_dirs(format!("runtime/{name}"), 0o755)?;
@@ -44,22 +43,32 @@ pub(super) fn mount_everything(dir: &Dir, root: &Path, name: &InstanceName) -> R
         attach(&steam, &cover.make_dir(".steam", 0o755)?)?;
     }
     overlay.attach(&stack)?;
-    mount_remount(root, MountFlags::RDONLY | flags, c"").map_err(failed("make the cover read-only"))?;
+    mount_remount(root, MountFlags::RDONLY | INERT, c"").map_err(failed("make the cover read-only"))?;
 
-    mount_proc(flags)
+    mount_proc()
 }
 
-/// A `/proc` of the new process numbers, and in it what the game must not have.
-fn mount_proc(flags: MountFlags) -> Result<()> {
-    match mount("proc", "/proc", "proc", flags, None) {
-        Ok(()) => {}
-        // A container's masked /proc forbids a new one: processes outside are then visible, and out of reach all the same.
-        Err(Errno::PERM) => return Ok(()),
-        Err(errno) => return Err(failed("mount /proc")(errno)),
+/// For file systems that hold no programs.
+const INERT: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
+
+/// A `/proc` of the new process numbers. Says whether it could be had: a container's masked /proc forbids a new one, and
+/// then processes outside are visible, and out of reach all the same.
+pub(crate) fn mount_new_proc() -> Result<bool> {
+    match mount("proc", "/proc", "proc", INERT, None) {
+        Ok(()) => Ok(true),
+        Err(Errno::PERM) => Ok(false),
+        Err(errno) => Err(failed("mount /proc")(errno)),
+    }
+}
+
+/// The same, without what the game must not have in it.
+fn mount_proc() -> Result<()> {
+    if !mount_new_proc()? {
+        return Ok(());
     }
     forbid_user_namespaces()?;
     // Read-only, since to /proc/sys a root without capabilities is still root.
-    mount_remount("/proc", MountFlags::RDONLY | flags, c"").map_err(failed("make /proc read-only"))
+    mount_remount("/proc", MountFlags::RDONLY | INERT, c"").map_err(failed("make /proc read-only"))
 }
 
 /// In a user namespace of its own the game would be root again, and reach the parts of the kernel that only root gets to.

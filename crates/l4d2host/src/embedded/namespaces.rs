@@ -72,7 +72,7 @@ fn set_cloexec(number: i32) -> rustix::io::Result<()> {
 
 /// Makes user, mount and PID namespaces; the next child is PID 1. Real root that is forbidden a user namespace (in a
 /// container) does without one.
-pub(super) fn unshare() -> Result<()> {
+pub(crate) fn unshare() -> Result<()> {
     let (uid, gid) = (geteuid(), getegid());
     let others = UnshareFlags::NEWNS | UnshareFlags::NEWPID;
     match unshare_flags(UnshareFlags::NEWUSER | others) {
@@ -111,7 +111,7 @@ const HINT: &str = "an administrator allows it: `sysctl kernel.apparmor_restrict
                     `sudo cargo xtask install`";
 
 /// What it means that a namespace, or mounting in it, is refused.
-pub(super) fn forbidden(errno: Errno) -> Error {
+pub(crate) fn forbidden(errno: Errno) -> Error {
     let why = match errno {
         // user_namespaces(7): ENOSPC is the limit of /proc/sys/user.
         Errno::NOSPC => {

@@ -5,8 +5,13 @@ use std::path::Path;
 use names::{Layer, MAX_LAYERS, OverlayRef, Port, print_layers};
 
 use super::{MAX_SIZE, RESERVED_ARGUMENTS, Spec, SpecOverlay, SpecSource};
-use crate::ErrorKind;
 use crate::instance::Instance;
+use crate::{ErrorKind, Version};
+
+/// The game without a later build.
+fn installation_alone() -> Version {
+    Version { id: "1".parse().expect("is an id"), build_id: 1, installed_at: None, chain: Vec::new() }
+}
 
 fn source(bytes: &[u8]) -> SpecSource {
     SpecSource { file_name: "s.yaml".to_owned(), bytes: bytes.to_vec() }
@@ -77,7 +82,7 @@ fn print(spec: &Spec) -> String {
 
 /// Whatever was taken can be started: the plan is the spec's, the whole of it, and nothing else.
 fn check_plan(instance: &Instance) {
-    let layers = instance.layers();
+    let layers = instance.layers(&installation_alone());
     let (lowest, overlays) = layers.split_last().expect("at least the installation");
     let wanted = instance.spec.overlays.iter().map(|entry| Layer::Overlay(entry.overlay.clone()));
     assert!(*lowest == Layer::Installation && overlays.iter().cloned().eq(wanted));
@@ -140,7 +145,7 @@ pub(crate) fn instance_json(input: &[u8]) {
             if let Ok(text) = left4me_launch::print_launch(&instance.launch()) {
                 assert_eq!(text.lines().count(), instance.launch().len());
             }
-            drop(print_layers(&instance.layers()));
+            drop(print_layers(&instance.layers(&installation_alone())));
         }
         Err(why) => assert!(!why.is_empty()),
     }

@@ -17,19 +17,14 @@ const LIBRARY: &str = "steamclient.so";
 /// A client library has some 40 MiB.
 const MAX_SIZE: usize = 256 * 1024 * 1024;
 
-pub(super) fn repair(
-    home: &Path,
-    steamcmd: &Path,
-    installation: &Dir,
-    on_progress: &mut dyn FnMut(&Progress),
-) -> Result<()> {
+pub(super) fn repair(home: &Path, steamcmd: &Path, game: &[Dir], on_progress: &mut dyn FnMut(&Progress)) -> Result<()> {
     fs::create_dir_all(home).map_err(|e| Error::io(format!("can't make {}", home.display()), e))?;
     // Links on the way to a home directory are the administrator's.
     let real = home.canonicalize().map_err(|e| Error::io(format!("can't resolve {}", home.display()), e))?;
     let real = Dir::open_root(&real)?;
     let steam = real.replace_with_dir(".steam", 0o755)?;
     for (sdk, dir) in [("sdk32", "linux32"), ("sdk64", "linux64")] {
-        let Some(library) = find(home, steamcmd, installation, dir) else {
+        let Some(library) = find(home, steamcmd, game, dir) else {
             let warning = format!("no {LIBRARY} was found for ~/.steam/{sdk}");
             on_progress(&Progress::Warning { warning });
             continue;
@@ -45,12 +40,13 @@ pub(super) fn repair(
     Ok(real.sync()?)
 }
 
-/// The library's bytes: beside SteamCMD, where Debian's SteamCMD keeps itself, or (32 bit) in the game.
-fn find(home: &Path, steamcmd: &Path, installation: &Dir, dir: &str) -> Option<Vec<u8>> {
+/// The library's bytes: beside SteamCMD, where Debian's SteamCMD keeps itself, or (32 bit) in the game, whose layers are
+/// given.
+fn find(home: &Path, steamcmd: &Path, game: &[Dir], dir: &str) -> Option<Vec<u8>> {
     let beside = steamcmd.parent().map(Path::to_owned);
     let homes = [".local/share/Steam/steamcmd", ".steam/steamcmd", "Steam"].map(|place| home.join(place));
     let mut places = beside.into_iter().chain(homes).map(|place: PathBuf| place.join(dir).join(LIBRARY));
-    let game =
-        || if dir == "linux32" { installation.read(Path::new("bin").join(LIBRARY), MAX_SIZE).ok() } else { None };
-    places.find_map(|place| fs::read(place).ok()).or_else(game)
+    let layers = if dir == "linux32" { game } else { &[] };
+    let in_game = || layers.iter().find_map(|layer| layer.read(Path::new("bin").join(LIBRARY), MAX_SIZE).ok());
+    places.find_map(|place| fs::read(place).ok()).or_else(in_game)
 }

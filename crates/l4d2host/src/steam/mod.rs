@@ -10,25 +10,34 @@ mod client;
 mod failure;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+mod inside;
 mod manifest;
 mod output;
 mod pty;
 mod run;
 mod session;
+mod update;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use names::Layer;
 use overlay::beneath::Dir;
+use overlay::stack::open_layers;
 use serde::Serialize;
 
+use crate::generations::chain::{MANIFESTS, manifest_name};
+use crate::generations::scan::scan;
+use crate::generations::versions::Versions;
 use crate::lock::Lock;
-use crate::{Error, ErrorKind, Host, Result};
+use crate::status::now;
+use crate::{Error, ErrorKind, Held, Host, Result, Version, start};
 use failure::Failure;
 pub(crate) use failure::free_space;
-use run::Run;
+pub(crate) use inside::{become_steamcmd, enter, init};
+use run::{Run, Target};
 
 /// Left 4 Dead 2 Dedicated Server.
 const APP: &str = "222860";
@@ -72,11 +81,11 @@ pub enum Progress {
         /// What it is.
         step: String,
     },
-    /// SteamCMD is at work.
+    /// SteamCMD, or we, are at work.
     Update {
-        /// `windows` or `linux`.
+        /// `windows` or `linux`; `manifest` where SteamCMD is done and we look at what it brought.
         pass: &'static str,
-        /// SteamCMD's own word: `downloading`, `verifying update`, …
+        /// SteamCMD's own word: `downloading`, `verifying update`, …; `hashing` is ours.
         phase: String,
         /// Bytes so far.
         done: u64,
@@ -93,44 +102,75 @@ pub enum Progress {
 /// What is installed now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Installed {
-    /// Steam's number for this build of the game.
-    pub build_id: u64,
-    /// Bytes on disk, as Steam counts them.
+    /// The version that instances are started on from now on.
+    pub version: Version,
+    /// Bytes of the whole game, as Steam counts them.
     pub size_on_disk: u64,
+    /// Bytes of the files that this install has brought.
+    pub own_size: u64,
+    /// Whether it is another version than before.
+    pub changed: bool,
+}
+
+/// What SteamCMD's own manifest says of a whole game.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Build {
+    build_id: u64,
+    size_on_disk: u64,
 }
 
 impl Host {
-    /// Installs the game or brings it up to date. Refused while instances run, as it changes what they have mounted.
+    /// Installs the game or brings it up to date. What instances have mounted is never written to: an update becomes a
+    /// layer of its own, which is used by those that are started after it.
     pub fn install(&self, request: &InstallRequest, on_progress: &mut dyn FnMut(&Progress)) -> Result<Installed> {
         let steamcmd = find_steamcmd(request.steamcmd.as_deref())?;
         let home = self.home().ok_or_else(|| {
             Error::new(ErrorKind::Unsupported, "the user who runs this has no home directory, which SteamCMD needs")
         })?;
         let root = self.open()?;
-        let _lock = self.lock_and_tell(&root, Lock::Installation, &mut |who| {
-            on_progress(&Progress::Step { step: who.to_owned() });
-        })?;
-        self.refuse_while_running()?;
-        let installation = root.open_dir("installation")?;
-        // SteamCMD answers "disk write failure" where this is missing.
-        installation.make_dir("steamapps", 0o755)?;
-        warn_of_little_space(&installation, on_progress);
-
-        let run = Run::new(&steamcmd, &home, self.root().join("installation"), request)?;
-        let mut retries = Retries { done: 0, pause: request.first_pause };
-        for pass in PASSES {
-            on_progress(&Progress::Step { step: format!("installing app {APP}, {pass} pass") });
-            run_pass(&run, pass, &installation, request.user.as_deref(), &mut retries, on_progress)?;
-        }
-        let installed = check(&installation).map_err(|why| {
-            Error::new(ErrorKind::SteamcmdFailed, format!("SteamCMD said success, but {why}"))
-                .hint("`l4d2ctl install` tries again")
-        })?;
+        let _generations = self.lock_for_install(&root, Lock::Generations, on_progress)?;
+        let session = Session { steamcmd: &steamcmd, home: &home, request };
+        let versions = Versions::read(&root)?;
+        let installed = match versions.current().cloned() {
+            Some(current) => self.update(&root, &versions, &current, &session, on_progress)?,
+            None => self.install_first(&root, &session, on_progress)?,
+        };
         on_progress(&Progress::Step { step: "repairing ~/.steam".to_owned() });
-        client::repair(&home, &steamcmd, &installation, on_progress)?;
-        on_progress(&Progress::Step { step: "writing everything to disk".to_owned() });
-        installation.sync_file_system()?;
+        let layers = open_layers(&root, installed.version.layers())?;
+        let game: Vec<Dir> = layers.into_iter().map(|(_, dir)| dir).collect();
+        client::repair(&home, &steamcmd, &game, on_progress)?;
         Ok(installed)
+    }
+
+    fn lock_for_install(&self, root: &Dir, lock: Lock<'_>, on_progress: &mut dyn FnMut(&Progress)) -> Result<Held> {
+        self.lock_and_tell(root, lock, &mut |who| on_progress(&Progress::Step { step: who.to_owned() }))
+    }
+
+    /// The first installation is written in place, where a later try finds what an earlier one has downloaded.
+    fn install_first(
+        &self,
+        root: &Dir,
+        session: &Session<'_>,
+        on_progress: &mut dyn FnMut(&Progress),
+    ) -> Result<Installed> {
+        let _lock = self.lock_for_install(root, Lock::Installation, on_progress)?;
+        self.refuse_while_running()?;
+        // From now on until it is whole, what lies there is no game.
+        Versions::default().write(root)?;
+        let installation = root.open_dir("installation")?;
+        warn_of_little_space(&installation, on_progress);
+        let target = Target::Directory(self.root().join("installation"));
+        session.run_passes(target, &installation, &installation, on_progress)?;
+        let build = check(&installation).map_err(|why| not_whole(&why))?;
+        let manifest = scan(&installation, &mut hashing(on_progress))?;
+        on_progress(&Progress::Step { step: "writing everything to disk".to_owned() });
+        manifest.write(&root.open_dir(MANIFESTS)?, &manifest_name(&Layer::Installation))?;
+        installation.sync_file_system()?;
+        let mut versions = Versions::default();
+        versions.add(build.build_id, Some(now()), Vec::new())?;
+        versions.write(root)?;
+        let version = versions.current().cloned().ok_or_else(|| start::not_installed(root))?;
+        Ok(Installed { version, size_on_disk: build.size_on_disk, own_size: manifest.size(), changed: true })
     }
 
     fn refuse_while_running(&self) -> Result<()> {
@@ -143,6 +183,45 @@ impl Host {
         Err(Error::new(ErrorKind::InstanceRunning, message)
             .hint(format!("stop them first: `l4d2ctl stop {}`", names[0])))
     }
+}
+
+/// Who installs, and how.
+struct Session<'a> {
+    steamcmd: &'a Path,
+    home: &'a Path,
+    request: &'a InstallRequest,
+}
+
+impl Session<'_> {
+    /// Runs SteamCMD's passes. `writes` is the directory that they write to, `installation` names the game in messages.
+    fn run_passes(
+        &self,
+        target: Target,
+        writes: &Dir,
+        installation: &Dir,
+        on_progress: &mut dyn FnMut(&Progress),
+    ) -> Result<()> {
+        // SteamCMD answers "disk write failure" where this is missing.
+        writes.make_dir("steamapps", 0o755)?;
+        let run = Run::new(self.steamcmd, self.home, target, self.request)?;
+        let mut retries = Retries { done: 0, pause: self.request.first_pause };
+        let places = Places { writes, installation };
+        for pass in PASSES {
+            on_progress(&Progress::Step { step: format!("installing app {APP}, {pass} pass") });
+            run_pass(&run, pass, &places, self.request.user.as_deref(), &mut retries, on_progress)?;
+        }
+        Ok(())
+    }
+}
+
+fn not_whole(why: &str) -> Error {
+    Error::new(ErrorKind::SteamcmdFailed, format!("SteamCMD said success, but {why}"))
+        .hint("`l4d2ctl install` tries again")
+}
+
+/// Tells how far the hashing is.
+fn hashing(on_progress: &mut dyn FnMut(&Progress)) -> impl FnMut(u64, u64) {
+    move |done, total| on_progress(&Progress::Update { pass: "manifest", phase: "hashing".to_owned(), done, total })
 }
 
 /// SteamCMD's real path: its script finds its own files by the path that it is run by, so a link would mislead it.
@@ -186,11 +265,17 @@ struct Retries {
     pause: Duration,
 }
 
+/// Where the game is, and where SteamCMD's writes go, which is elsewhere in an update.
+struct Places<'a> {
+    writes: &'a Dir,
+    installation: &'a Dir,
+}
+
 /// One pass, again after failures that pass by themselves.
 fn run_pass(
     run: &Run,
     pass: &'static str,
-    installation: &Dir,
+    places: &Places<'_>,
     user: Option<&str>,
     retries: &mut Retries,
     on_progress: &mut dyn FnMut(&Progress),
@@ -198,12 +283,12 @@ fn run_pass(
     loop {
         let ended = run.pass(pass, on_progress)?;
         let Some(failure) = Failure::of(&ended) else { return Ok(()) };
-        let failure = failure.with_free_space(installation);
+        let failure = failure.with_free_space(places.installation);
         if retries.done >= failure.retries() {
-            return Err(failure.error(&ended, installation, user));
+            return Err(failure.error(&ended, places.installation, user));
         }
         if failure == Failure::Corrupt {
-            installation.open_dir("steamapps")?.remove("downloading")?;
+            places.writes.open_dir("steamapps")?.remove("downloading")?;
         }
         retries.done += 1;
         let (pause, done, most) = (retries.pause, retries.done, failure.retries());
@@ -220,11 +305,25 @@ pub(crate) fn installed_build(installation: &Dir) -> Option<std::result::Result<
     is_there.then(|| check(installation).map(|installed| installed.build_id))
 }
 
-/// Whether what is on disk is a whole game, or why not. SteamCMD has said so of things that were none.
-fn check(installation: &Dir) -> std::result::Result<Installed, String> {
+/// Whether what lies in a directory is a whole game, or why not. SteamCMD has said so of things that were none.
+fn check(installation: &Dir) -> std::result::Result<Build, String> {
     let bytes = installation.read(manifest::PATH, manifest::MAX_SIZE).map_err(|error| error.to_string())?;
-    let manifest = manifest::parse(&String::from_utf8_lossy(&bytes))
-        .ok_or_else(|| format!("{} can't be read", installation.label_of(manifest::PATH)))?;
+    let build = check_manifest(&bytes, &installation.label_of(manifest::PATH))?;
+    let is_there =
+        [("srcds_run", installation.open_file("srcds_run").is_ok()), ("bin", installation.open_dir("bin").is_ok())];
+    check_programs(is_there, |path| installation.label_of(path))?;
+    Ok(build)
+}
+
+fn check_programs(is_there: [(&str, bool); 2], label: impl Fn(&str) -> String) -> std::result::Result<(), String> {
+    match is_there.into_iter().find(|(_, is_there)| !is_there) {
+        Some((path, _)) => Err(format!("{} is missing: are only the Windows files there?", label(path))),
+        None => Ok(()),
+    }
+}
+
+fn check_manifest(bytes: &[u8], label: &str) -> std::result::Result<Build, String> {
+    let manifest = manifest::parse(&String::from_utf8_lossy(bytes)).ok_or_else(|| format!("{label} can't be read"))?;
     let value = |key: &str| manifest.get(key).and_then(|value| value.parse::<u64>().ok()).unwrap_or(0);
     if manifest.get("appid").map(String::as_str) != Some(APP) {
         return Err(format!("the manifest is not of app {APP}"));
@@ -233,10 +332,5 @@ fn check(installation: &Dir) -> std::result::Result<Installed, String> {
     if value("stateflags") != 4 || value("buildid") == 0 {
         return Err(format!("the manifest says StateFlags {}, build {}", value("stateflags"), value("buildid")));
     }
-    let is_there =
-        [("srcds_run", installation.open_file("srcds_run").is_ok()), ("bin", installation.open_dir("bin").is_ok())];
-    if let Some((path, _)) = is_there.into_iter().find(|(_, is_there)| !is_there) {
-        return Err(format!("{} is missing: are only the Windows files there?", installation.label_of(path)));
-    }
-    Ok(Installed { build_id: value("buildid"), size_on_disk: value("sizeondisk") })
+    Ok(Build { build_id: value("buildid"), size_on_disk: value("sizeondisk") })
 }

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::output::{Event, Lines, is_prompt, parse};
-use super::{APP, InstallRequest, Progress, ask, pty, session};
+use super::{APP, InstallRequest, Progress, ask, inside, pty, session};
 use crate::interrupt::Interrupted;
 use crate::{Error, ErrorKind, Result};
 
@@ -42,11 +42,20 @@ pub(super) struct Ended {
     pub(super) last_lines: Vec<String>,
 }
 
+/// What SteamCMD writes to.
+#[derive(Debug, Clone)]
+pub(super) enum Target {
+    /// A directory that nobody has mounted.
+    Directory(PathBuf),
+    /// An overlay over the installation of this root directory (see `inside`).
+    Overlay(PathBuf),
+}
+
 /// How SteamCMD is run, for all passes.
 pub(super) struct Run {
     steamcmd: PathBuf,
     home: PathBuf,
-    dir: PathBuf,
+    target: Target,
     user: Option<String>,
     silence_limit: Duration,
     /// Whether somebody sits at a terminal who can answer questions.
@@ -55,14 +64,14 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn new(steamcmd: &Path, home: &Path, dir: PathBuf, request: &InstallRequest) -> Result<Self> {
+    pub(super) fn new(steamcmd: &Path, home: &Path, target: Target, request: &InstallRequest) -> Result<Self> {
         if let Some(user) = request.user.as_deref().filter(|user| !is_account(user)) {
             return Err(Error::new(ErrorKind::Usage, format!("{user:?} is no name of a Steam account")));
         }
         Ok(Self {
             steamcmd: steamcmd.to_owned(),
             home: home.to_owned(),
-            dir,
+            target,
             user: request.user.clone(),
             silence_limit: request.silence_limit,
             ask: request.ask && request.user.is_some(),
@@ -86,8 +95,19 @@ impl Run {
         let status = session::end(&mut child)?;
         let stopped = watched?;
         listener.listen_to_the_rest(&mut master, &self.interrupted, on_progress)?;
-        let ended = || status.code().map_or_else(|| How::Signalled(status.signal().unwrap_or(0)), How::Exited);
-        Ok(Ended { how: stopped.unwrap_or_else(ended), events: listener.events, last_lines: listener.last })
+        let ended = match (status.code(), &self.target) {
+            (None, _) => How::Signalled(status.signal().unwrap_or(0)),
+            // SteamCMD is not our child there, but that of somebody who says it as a shell does.
+            (Some(code @ 129..), Target::Overlay(_)) => How::Signalled(code - 128),
+            (Some(inside::NOT_RUN), Target::Overlay(_)) if stopped.is_none() => {
+                let failed =
+                    Error::new(ErrorKind::Unsupported, "can't run SteamCMD on an overlay over the installation");
+                let failed = failed.because(listener.last.join("\n"));
+                return Err(failed.hint("`l4d2ctl doctor` checks what this machine provides"));
+            }
+            (Some(code), _) => How::Exited(code),
+        };
+        Ok(Ended { how: stopped.unwrap_or(ended), events: listener.events, last_lines: listener.last })
     }
 
     /// Waits before another try; Ctrl-C ends it.
@@ -97,7 +117,14 @@ impl Run {
 
     fn command(&self, pass: &str, slave: &File) -> Result<Command> {
         let copy = || slave.try_clone().map_err(|e| Error::io("can't copy the pty", e));
-        let mut command = session::command(&self.steamcmd);
+        let (mut command, dir) = match &self.target {
+            Target::Directory(dir) => {
+                let mut command = session::command(&self.steamcmd);
+                command.current_dir(dir);
+                (command, dir.clone())
+            }
+            Target::Overlay(root) => (inside::command(root, &self.steamcmd), root.join("installation")),
+        };
         command.args(["+@ShutdownOnFailedCommand", "1"]);
         if !self.ask {
             // Fail, and do not wait for somebody who is not there.
@@ -108,7 +135,7 @@ impl Run {
             .args(["+@sSteamCmdForcePlatformType", pass])
             // Before the login, or SteamCMD installs elsewhere.
             .arg("+force_install_dir")
-            .arg(&self.dir)
+            .arg(dir)
             .args(["+login", user, "+app_update", APP, "validate", "+quit"])
             .env_clear()
             .envs(std::env::vars_os().filter(|(name, _)| is_passed_on(name)))
@@ -117,7 +144,6 @@ impl Run {
             .env("HOME", &self.home)
             .env("LC_ALL", "C")
             .env("TERM", "dumb")
-            .current_dir(&self.dir)
             .stdin(Stdio::from(copy()?))
             .stdout(Stdio::from(copy()?))
             .stderr(Stdio::from(copy()?));

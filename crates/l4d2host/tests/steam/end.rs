@@ -92,6 +92,9 @@ fn an_install_waits_for_whoever_has_the_installation() {
     let lock = File::options().read(true).write(true).open(place.path("locks/.installation"));
     let lock = lock.unwrap();
     for exclusive in [false, true] {
+        // As before the first install.
+        std::fs::remove_file(place.path("versions.json")).unwrap();
+        std::fs::remove_file(place.path("installation/srcds_run")).unwrap();
         if exclusive {
             lock.lock().unwrap();
         } else {

@@ -11,7 +11,7 @@ use crate::{Place, steamcmd};
 fn windows_first_then_linux_each_with_all_arguments_in_order() {
     let place = Place::new(r#"echo "$0" "$@" >> "$HOME/argv""#, "good");
     let installed = place.install().result.unwrap();
-    assert_eq!((installed.build_id, installed.size_on_disk), (17, 9_913_050_319));
+    assert_eq!((installed.version.build_id, installed.size_on_disk), (17, 9_913_050_319));
     let dir = place.dir.path().canonicalize().unwrap();
     let line = |pass| {
         format!(
@@ -88,7 +88,9 @@ fn what_is_printed_becomes_progress() {
             (pass, "verifying update", 681_966_749, 9_498_529_183),
         ]
     };
-    assert_eq!(updates, [of("windows"), of("linux")].concat());
+    // The script's three files.
+    let hashing = ("manifest", "hashing", 98, 98);
+    assert_eq!(updates, [&of("windows")[..], &of("linux"), &[hashing]].concat());
     assert_eq!(
         ran.steps(),
         [
@@ -98,8 +100,8 @@ fn what_is_printed_becomes_progress() {
             "installing app 222860, linux pass",
             "SteamCMD: Checking for available updates...",
             "SteamCMD: Verifying installation...",
-            "repairing ~/.steam",
             "writing everything to disk",
+            "repairing ~/.steam",
         ]
     );
 }
@@ -119,6 +121,8 @@ fn steam_s_libraries_are_copied_whatever_was_there() {
     symlink("/nowhere", place.path(".steam/sdk32")).unwrap();
     fs::create_dir_all(place.path(".steam/sdk64/steamclient.so/directory")).unwrap();
     for _ in 0..2 {
+        let _ = fs::remove_file(place.path("versions.json"));
+        let _ = fs::remove_file(place.path("installation/srcds_run"));
         place.install().result.unwrap();
         assert_eq!(place.read(".steam/sdk64/steamclient.so"), "64\n");
         // SteamCMD has none here, so the game's.

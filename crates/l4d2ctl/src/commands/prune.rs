@@ -1,0 +1,45 @@
+//! `l4d2ctl prune`.
+
+use std::process::ExitCode;
+
+use super::open_host;
+use crate::problem::Problem;
+use crate::ui::Ui;
+
+/// Remove builds of the game that nobody needs any more
+///
+/// Those that instances run on stay, the current one, and the newest --keep
+/// others, to roll back to. What the builds in between have brought is folded
+/// into those above them, and into the installation where no instance runs: by
+/// links, which takes no room and no time.
+///
+/// Example: l4d2ctl prune
+///          l4d2ctl prune --keep 0
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// How many builds to keep besides the current one
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    keep: u32,
+}
+
+pub(crate) fn run(ui: &Ui, Args { keep }: Args) -> Result<ExitCode, Problem> {
+    let pruned = open_host(ui)?.prune(usize::try_from(keep).unwrap_or(usize::MAX))?;
+    ui.data(&pruned, || {
+        let mut lines = Vec::new();
+        if !pruned.dropped.is_empty() {
+            lines.push(format!("removed: build {}\n", pruned.dropped.join(", ")));
+        }
+        if !pruned.folded.is_empty() {
+            lines.push(format!("folded into one: {}\n", pruned.folded.join(", ")));
+        }
+        if pruned.into_installation {
+            lines.push("folded into the installation\n".to_owned());
+        }
+        if lines.is_empty() {
+            return "nothing to remove\n".to_owned();
+        }
+        lines.concat()
+    })?;
+    Ok(ExitCode::SUCCESS)
+}

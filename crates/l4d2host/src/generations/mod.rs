@@ -1,0 +1,23 @@
+//! Builds of the game, one above the other: an update is one more layer.
+//!
+//! - [`versions`]: which builds there are, and which one is started; [`list`]: who runs on them, and going back;
+//! - [`manifest`]: what a layer consists of, how layers are merged, and what two trees differ in;
+//! - [`scan`]: looking at a layer; [`lay`]: laying a merged tree down; [`chain`]: the layers of one version, opened;
+//! - [`in_use`]: the layers that must stay; [`prune`]: giving back what others take;
+//! - [`verify`]: comparing layers with what was recorded.
+
+pub(crate) mod chain;
+pub(crate) mod in_use;
+pub(crate) mod lay;
+mod list;
+pub(crate) mod manifest;
+mod prune;
+pub(crate) mod scan;
+mod verify;
+pub(crate) mod versions;
+
+pub use list::VersionStatus;
+pub use prune::Pruned;
+pub(crate) use prune::finish_fold;
+pub use verify::{Damage, Difference, Verified};
+pub use versions::Version;

@@ -1,0 +1,213 @@
+//! Looking at a layer: its manifest as it is now, every file hashed.
+//!
+//! One thread lists names, then as many as there are processors hash, the largest files first so that none is left alone
+//! with one at the end. What is read stays in the page cache: servers read the same files.
+
+use std::fs::File;
+use std::io::Read;
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+use overlay::beneath::Dir;
+use rustix::fs::{AtFlags, FileType, fgetxattr, readlinkat, statat};
+use rustix::io::Errno;
+use sha2::{Digest, Sha256};
+
+use super::manifest::{Entry, Hash, Manifest, as_path};
+use crate::{Error, ErrorKind, Result};
+
+/// How overlayfs marks a directory that hides those below it, in a mount with `userxattr`.
+pub(super) const OPAQUE: &str = "user.overlay.opaque";
+
+/// How much is read at once.
+const CHUNK: usize = 256 * 1024;
+
+/// Told how many bytes of how many have been hashed.
+pub(crate) type OnBytes<'a> = &'a mut dyn FnMut(u64, u64);
+
+/// Looks at every name in `tree` and hashes every file.
+pub(crate) fn scan(tree: &Dir, on_bytes: OnBytes<'_>) -> Result<Manifest> {
+    let (mut manifest, files) = list(tree)?;
+    for (path, entry) in hash(tree, &files, on_bytes)? {
+        manifest.0.insert(path, entry);
+    }
+    Ok(manifest)
+}
+
+/// What one name of a tree stands for now; none where it is not there, or is no file.
+pub(crate) fn look_at(tree: &Dir, path: &std::path::Path) -> Result<Option<Entry>> {
+    let file = match tree.open_file(path) {
+        Ok(file) => file,
+        Err(error) if crate::instance::is_damage(&error) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let stat =
+        rustix::fs::fstat(&file).map_err(|e| Error::io(format!("can't look at {}", tree.label_of(path)), e.into()))?;
+    let (size, hash) = hash_file(file, &tree.label_of(path), &mut vec![0; CHUNK], &mut |_| {})?;
+    Ok(Some(Entry::File { mode: stat.st_mode & 0o7777, size, hash }))
+}
+
+/// A file that is to be hashed.
+struct Pending {
+    path: Vec<u8>,
+    mode: u32,
+    size: u64,
+}
+
+/// Every name but those of files, and the files.
+fn list(tree: &Dir) -> Result<(Manifest, Vec<Pending>)> {
+    let mut manifest = Manifest::default();
+    let mut files = Vec::new();
+    let mut dirs = vec![Vec::new()];
+    while let Some(path) = dirs.pop() {
+        let dir = if path.is_empty() { tree.open_dir(".")? } else { tree.open_dir(as_path(&path))? };
+        for name in dir.entries()? {
+            let name = name.as_encoded_bytes();
+            let inside = if path.is_empty() { name.to_vec() } else { [&path[..], b"/", name].concat() };
+            let label = || tree.label_of(as_path(&inside));
+            let failed = |errno: Errno| Error::io(format!("can't look at {}", label()), errno.into());
+            let stat = statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
+            let mode = stat.st_mode & 0o7777;
+            let entry = match FileType::from_raw_mode(stat.st_mode) {
+                FileType::RegularFile => {
+                    let size = u64::try_from(stat.st_size).unwrap_or_default();
+                    files.push(Pending { path: inside, mode, size });
+                    continue;
+                }
+                FileType::Directory => {
+                    dirs.push(inside.clone());
+                    Entry::Dir { mode, opaque: is_opaque(&tree.open_dir(as_path(&inside))?)? }
+                }
+                FileType::Symlink => {
+                    let target = readlinkat(&dir, name, Vec::new()).map_err(failed)?;
+                    let target = target.as_bytes();
+                    Entry::Link { size: target.len() as u64, hash: Sha256::digest(target).into() }
+                }
+                FileType::CharacterDevice if stat.st_rdev == 0 => Entry::Whiteout,
+                _ => {
+                    let message = format!("{} is neither a file nor a directory nor a link", label());
+                    return Err(Error::new(ErrorKind::Unsupported, message));
+                }
+            };
+            manifest.0.insert(inside, entry);
+        }
+    }
+    Ok((manifest, files))
+}
+
+fn is_opaque(dir: &Dir) -> Result<bool> {
+    let mut value = [0_u8; 8];
+    match fgetxattr(dir, OPAQUE, &mut value[..]) {
+        Ok(length) => Ok(value[..length] == *b"y"),
+        Err(Errno::NODATA | Errno::NOTSUP) => Ok(false),
+        Err(errno) => Err(Error::io(format!("can't read the marks of {}", dir.label()), errno.into())),
+    }
+}
+
+/// Hashes files, on all processors; ends at the first that can't be read.
+fn hash(tree: &Dir, files: &[Pending], on_bytes: OnBytes<'_>) -> Result<Vec<(Vec<u8>, Entry)>> {
+    let mut largest_first: Vec<&Pending> = files.iter().collect();
+    largest_first.sort_by_key(|file| std::cmp::Reverse(file.size));
+    let total: u64 = files.iter().map(|file| file.size).sum();
+    let next = AtomicUsize::new(0);
+    let (sender, receiver) = mpsc::channel();
+    let work = |sender: mpsc::Sender<u64>| -> Result<Vec<(Vec<u8>, Entry)>> {
+        let mut hashed = Vec::new();
+        let mut chunk = vec![0; CHUNK];
+        while let Some(file) = largest_first.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let path = as_path(&file.path);
+            // Whoever listens does so until all are done.
+            let mut tell = |bytes| {
+                let _ = sender.send(bytes);
+            };
+            let hashed_one = tree
+                .open_file(path)
+                .map_err(Error::from)
+                .and_then(|opened| hash_file(opened, &tree.label_of(path), &mut chunk, &mut tell));
+            match hashed_one {
+                Ok((size, hash)) => hashed.push((file.path.clone(), Entry::File { mode: file.mode, size, hash })),
+                Err(error) => {
+                    // The others have nothing left to do.
+                    next.store(largest_first.len(), Ordering::Relaxed);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(hashed)
+    };
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(files.len());
+    std::thread::scope(|scope| {
+        let work = &work;
+        let workers: Vec<_> = (0..threads)
+            .map(|_| {
+                let sender = sender.clone();
+                scope.spawn(move || work(sender))
+            })
+            .collect();
+        // Ends with the last of the workers.
+        drop(sender);
+        let mut done = 0;
+        for bytes in receiver {
+            done += bytes;
+            on_bytes(done, total);
+        }
+        let mut all = Vec::with_capacity(files.len());
+        for worker in workers {
+            all.extend(worker.join().map_err(|_| Error::new(ErrorKind::Internal, "a thread that hashed is gone"))??);
+        }
+        Ok(all)
+    })
+}
+
+fn hash_file(mut file: File, label: &str, chunk: &mut [u8], tell: &mut dyn FnMut(u64)) -> Result<(u64, Hash)> {
+    let (mut size, mut hasher) = (0, Sha256::new());
+    loop {
+        let length = match file.read(chunk) {
+            Ok(0) => break,
+            Ok(length) => length,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(Error::io(format!("can't read {label}"), error)),
+        };
+        hasher.update(&chunk[..length]);
+        size += length as u64;
+        tell(length as u64);
+    }
+    Ok((size, hasher.finalize().into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use rustix::fs::{CWD, Mode, XattrFlags, mkdirat, mknodat, setxattr};
+
+    use super::*;
+
+    #[test]
+    fn everything_is_seen() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = |name: &str| scratch.path().join(name);
+        fs::create_dir_all(path("a/b c")).unwrap();
+        fs::write(path("a/b c/-file"), "abc").unwrap();
+        fs::set_permissions(path("a/b c/-file"), fs::Permissions::from_mode(0o4751)).unwrap();
+        symlink("../x", path("a/link")).unwrap();
+        mkdirat(CWD, path("o"), Mode::from_raw_mode(0o700)).unwrap();
+        setxattr(path("o"), OPAQUE, b"y", XattrFlags::empty()).unwrap();
+        mknodat(CWD, path("gone"), FileType::CharacterDevice, Mode::empty(), 0).unwrap();
+        let tree = Dir::open_root(&scratch.path().canonicalize().unwrap()).unwrap();
+        let mut told = (0, 0);
+        let manifest = scan(&tree, &mut |done, total| told = (done, total)).unwrap();
+        assert_eq!(told, (3, 3));
+        let text = String::from_utf8(manifest.print()).unwrap();
+        let file = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert!(text.contains(&format!("file 4751 3 {file} a/b c/-file\n")), "{text}");
+        assert!(text.contains("opaque 700 o\n") && text.contains("whiteout gone\n") && text.contains(" a/link\n"));
+        assert_eq!(manifest.0.len(), 6);
+        assert_eq!(Manifest::parse(&manifest.print()), Some(manifest));
+        fs::remove_file(path("a/b c/-file")).unwrap();
+        mknodat(CWD, path("a/b c/-file"), FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        assert!(scan(&tree, &mut |_, _| {}).unwrap_err().to_string().contains("neither a file"));
+    }
+}

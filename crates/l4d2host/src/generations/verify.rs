@@ -1,0 +1,175 @@
+//! Comparing every file of the game with what was recorded when it was installed.
+
+use names::Layer;
+use serde::Serialize;
+
+use super::chain::{MANIFESTS, manifest_name};
+use super::manifest::{Entry, Manifest};
+use super::prune::finish_fold;
+use super::scan::scan;
+use super::versions::Versions;
+use crate::lock::Lock;
+use crate::{Host, Progress, Result};
+
+/// How a name in a layer differs from the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Difference {
+    /// It is gone.
+    Missing,
+    /// It was not there.
+    Added,
+    /// A file or link has other content.
+    Content,
+    /// It has another mode.
+    Mode,
+    /// It is of another kind, or a directory that hides others where it did not, or the other way round.
+    Kind,
+    /// Nothing was recorded for the whole layer.
+    NotRecorded,
+}
+
+/// Something that is not as it was installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Damage {
+    /// The layer, as a stack names it: `installation` or `generation ID`.
+    pub layer: String,
+    /// The name in the layer, with bytes that are no text replaced; empty for the layer itself.
+    pub path: String,
+    /// What is the matter with it.
+    pub difference: Difference,
+}
+
+/// What was looked at, and what was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Verified {
+    /// How many layers.
+    pub layers: u64,
+    /// How many names in them.
+    pub entries: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// What is not as it was installed.
+    pub damage: Vec<Damage>,
+}
+
+impl Host {
+    /// Reads every file of every build of the game and compares it with what was recorded when it was installed.
+    pub fn verify(&self, on_progress: &mut dyn FnMut(&Progress)) -> Result<Verified> {
+        let root = self.open()?;
+        let _lock = self.lock(&root, Lock::Generations)?;
+        finish_fold(&root)?;
+        let versions = Versions::read(&root)?;
+        let mut layers: Vec<Layer> = versions.all().iter().flat_map(super::Version::layers).collect();
+        layers.sort();
+        layers.dedup();
+        let recorded = root.open_dir(MANIFESTS)?;
+        let mut verified = Verified::default();
+        for layer in layers {
+            let mut damage = |path: &[u8], difference| {
+                let path = String::from_utf8_lossy(path).into_owned();
+                verified.damage.push(Damage { layer: layer.to_string(), path, difference });
+            };
+            let Some(manifest) = Manifest::read(&recorded, &manifest_name(&layer))? else {
+                damage(b"", Difference::NotRecorded);
+                continue;
+            };
+            on_progress(&Progress::Step { step: format!("reading {layer}") });
+            let tree = match root.open_dir(layer.relative_path()) {
+                Ok(tree) => tree,
+                Err(error) if crate::instance::is_damage(&error) => {
+                    damage(b"", Difference::Missing);
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let mut hashing = |done, total| {
+                on_progress(&Progress::Update { pass: "manifest", phase: "hashing".to_owned(), done, total });
+            };
+            let now = scan(&tree, &mut hashing)?;
+            for (path, difference) in compare(&manifest, &now) {
+                damage(path, difference);
+            }
+            verified.layers += 1;
+            verified.entries += now.0.len() as u64;
+            verified.bytes += now.size();
+        }
+        Ok(verified)
+    }
+}
+
+fn compare<'a>(recorded: &'a Manifest, now: &'a Manifest) -> Vec<(&'a [u8], Difference)> {
+    let mut found = Vec::new();
+    for (path, entry) in &recorded.0 {
+        let difference = match (entry, now.0.get(path)) {
+            (entry, Some(now)) if entry == now => continue,
+            (_, None) => Difference::Missing,
+            (Entry::File { size, hash, .. }, Some(Entry::File { size: size_now, hash: hash_now, .. })) => {
+                if (size, hash) == (size_now, hash_now) { Difference::Mode } else { Difference::Content }
+            }
+            (Entry::Link { .. }, Some(Entry::Link { .. })) => Difference::Content,
+            (Entry::Dir { opaque, .. }, Some(Entry::Dir { opaque: opaque_now, .. })) if opaque == opaque_now => {
+                Difference::Mode
+            }
+            _ => Difference::Kind,
+        };
+        found.push((&path[..], difference));
+    }
+    let added = now.0.keys().filter(|path| !recorded.0.contains_key(*path));
+    found.extend(added.map(|path| (&path[..], Difference::Added)));
+    found.sort_by_key(|(path, _)| *path);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_way_to_differ() {
+        let dir = |mode, opaque| Entry::Dir { mode, opaque };
+        let file = |mode, content| Entry::File { mode, size: 1, hash: [content; 32] };
+        let link = |content| Entry::Link { size: 1, hash: [content; 32] };
+        let of = |entries: &[(&str, Entry)]| {
+            Manifest(entries.iter().map(|(path, entry)| (path.as_bytes().to_vec(), *entry)).collect())
+        };
+        let recorded = [
+            ("content", file(0o644, 1)),
+            ("gone", Entry::Whiteout),
+            ("kind", link(1)),
+            ("link", link(1)),
+            ("mode", file(0o644, 1)),
+            ("mode d", dir(0o755, true)),
+            ("opaque", dir(0o755, true)),
+            ("same", file(0o644, 1)),
+        ];
+        let now = [
+            ("added", dir(0o755, false)),
+            ("content", file(0o644, 2)),
+            ("kind", file(0o777, 1)),
+            ("link", link(2)),
+            ("mode", file(0o755, 1)),
+            ("mode d", dir(0o700, true)),
+            ("opaque", dir(0o755, false)),
+            ("same", file(0o644, 1)),
+        ];
+        let (recorded, now) = (of(&recorded), of(&now));
+        let found: Vec<_> = compare(&recorded, &now)
+            .into_iter()
+            .map(|(path, difference)| (std::str::from_utf8(path).unwrap(), difference))
+            .collect();
+        use Difference::{Added, Content, Kind, Missing, Mode};
+        let expected = [
+            ("added", Added),
+            ("content", Content),
+            ("gone", Missing),
+            ("kind", Kind),
+            ("link", Content),
+            ("mode", Mode),
+            ("mode d", Mode),
+            ("opaque", Kind),
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(compare(&now, &now), []);
+    }
+}

@@ -1,0 +1,269 @@
+//! An update: what SteamCMD does to a game that instances run from becomes one more layer above it.
+//!
+//! SteamCMD works on an overlay over the current version (see `inside`) or, where there are no user namespaces, on a copy.
+//! What then differs from the version below is laid down as the new generation, whole and on disk, renamed into its place,
+//! and counts from the moment `versions.json` names it. What a killed update leaves in `tmp/update`, the next one goes on
+//! with, if it is of the same version.
+
+use std::ffi::OsStr;
+
+use names::{GenerationId, Layer, print_layers};
+use overlay::beneath::Dir;
+use rustix::io::Errno;
+
+use super::inside::PLACE;
+use super::run::Target;
+use super::{
+    Build, Installed, Progress, Session, check_manifest, check_programs, hashing, inside, manifest, not_whole,
+};
+use crate::embedded::{Probe, probe};
+use crate::generations::chain::{self, Chain, MANIFESTS, manifest_name};
+use crate::generations::finish_fold;
+use crate::generations::lay::{How, can_share, lay};
+use crate::generations::manifest::{Entry, Manifest, Merged, as_path, difference, merge};
+use crate::generations::scan::scan;
+use crate::generations::versions::Versions;
+use crate::lock::Lock;
+use crate::status::now;
+use crate::{Error, ErrorKind, Host, Result, Version, start};
+
+/// What SteamCMD keeps for itself: that it was there is no change of the game.
+const STEAMS_OWN: &[u8] = b"steamapps";
+
+/// How many generations a version may consist of; the next one stands on the installation alone.
+const MAX_CHAIN: usize = 16;
+
+/// An update that needs more than this is unusual; how much one needs, only SteamCMD knows.
+const LITTLE_SPACE: u64 = 2 << 30;
+
+/// What SteamCMD has made of the game.
+struct Made {
+    /// The whole tree, and which of `layers` each name comes from.
+    tree: Merged,
+    layers: Vec<Dir>,
+}
+
+impl Host {
+    /// Brings the newest build above `current`. The generations are locked.
+    pub(super) fn update(
+        &self,
+        root: &Dir,
+        versions: &Versions,
+        current: &Version,
+        session: &Session<'_>,
+        on_progress: &mut dyn FnMut(&Progress),
+    ) -> Result<Installed> {
+        if !Versions::are_written(root)? {
+            let _lock = self.lock_for_install(root, Lock::Installation, on_progress)?;
+            versions.write(root)?;
+        }
+        finish_fold(root)?;
+        self.sweep_generations(root, versions)?;
+        let chain = Chain::open(root, current, &mut hashing(on_progress))?;
+        let made = self.make(root, current, &chain, session, on_progress)?;
+        let build = check(&made).map_err(|why| not_whole(&why))?;
+        let own_size = self.put(root, current, &chain, &made, build, on_progress)?;
+        root.open_dir("tmp")?.remove("update")?;
+        let version = Versions::read(root)?.current().cloned().ok_or_else(|| start::not_installed(root))?;
+        let changed = version != *current;
+        Ok(Installed { version, size_on_disk: build.size_on_disk, own_size, changed })
+    }
+
+    /// Has SteamCMD do its work, and looks at what came of it.
+    fn make(
+        &self,
+        root: &Dir,
+        current: &Version,
+        chain: &Chain,
+        session: &Session<'_>,
+        on_progress: &mut dyn FnMut(&Progress),
+    ) -> Result<Made> {
+        let place = open_place(root, &current.layers())?;
+        let installation = root.open_dir("installation")?;
+        warn_of_little_space(&installation, on_progress);
+        match probe(root)? {
+            Probe::Mounts => {
+                place.make_dir("upper", 0o755)?;
+                // Overlayfs wants it empty.
+                place.remove("work")?;
+                place.create_dir("work", 0o700)?;
+                let upper = place.open_dir("upper")?;
+                let target = Target::Overlay(self.root().to_owned());
+                give_way(session.run_passes(target, &upper, &installation, on_progress), root)?;
+                let written = scan(&upper, &mut hashing(on_progress))?;
+                let manifests: Vec<&Manifest> = std::iter::once(&written).chain(&chain.manifests).collect();
+                let layers = std::iter::once(upper).chain(chain.dirs()?).collect();
+                Ok(Made { tree: merge(&manifests), layers })
+            }
+            Probe::NoMount(why) | Probe::NoNamespaces(why) => {
+                let warning = format!("updating a copy of the whole game, as it can't be done on an overlay: {why}");
+                on_progress(&Progress::Warning { warning });
+                copy(chain, &place, on_progress)?;
+                let copy = place.open_dir(COPY)?;
+                let target = Target::Directory(self.root().join(PLACE).join(COPY));
+                give_way(session.run_passes(target, &copy, &installation, on_progress), root)?;
+                let tree = scan(&copy, &mut hashing(on_progress))?;
+                Ok(Made { tree: merge(&[&tree]), layers: vec![copy] })
+            }
+        }
+    }
+
+    /// Makes a version of what differs from the current one, if anything does. Says how many bytes it has of its own.
+    fn put(
+        &self,
+        root: &Dir,
+        current: &Version,
+        chain: &Chain,
+        made: &Made,
+        build: Build,
+        on_progress: &mut dyn FnMut(&Progress),
+    ) -> Result<u64> {
+        let tree = Manifest::of(&made.tree);
+        let mut layer = difference(&as_it_is(chain, &made.tree)?, &tree);
+        let is_same = layer.0.keys().all(|path| is_steams_own(path));
+        if is_same && build.build_id == current.build_id {
+            return Ok(0);
+        }
+        if let Some(known) = known(root, current, &tree, build.build_id)? {
+            let _lock = self.lock_for_install(root, Lock::Installation, on_progress)?;
+            let mut versions = Versions::read(root)?;
+            versions.set_current(&known)?;
+            versions.write(root)?;
+            return Ok(0);
+        }
+        let mut below = current.chain.clone();
+        if below.len() >= MAX_CHAIN {
+            // Each layer costs a look for every name that is missing. What is linked once more takes no room.
+            layer = difference(chain.installation(), &tree);
+            below.clear();
+        }
+        on_progress(&Progress::Step { step: "writing everything to disk".to_owned() });
+        let generations = root.open_dir("generations")?;
+        let taken = |id: &GenerationId| Ok(generations.exists(id.as_str())?);
+        let id = Versions::read(root)?.free_id(build.build_id, taken)?;
+        let place = root.open_dir(PLACE)?;
+        place.remove(LAYER)?;
+        let dir = place.create_dir(LAYER, 0o755)?;
+        let sources = layer.0.iter().map(|(path, &entry)| {
+            let number = made.tree.get(path).map_or(0, |&(number, _)| number);
+            (path.clone(), (number, entry))
+        });
+        lay(&sources.collect(), &made.layers, &dir, How::Link)?;
+        layer.write(&root.open_dir(MANIFESTS)?, &manifest_name(&Layer::Generation(id.clone())))?;
+        dir.sync_file_system()?;
+        place.rename_new(LAYER, &generations, id.as_str())?;
+        generations.sync()?;
+        let _lock = self.lock_for_install(root, Lock::Installation, on_progress)?;
+        let mut versions = Versions::read(root)?;
+        versions.add(build.build_id, Some(now()), std::iter::once(id).chain(below).collect())?;
+        versions.write(root)?;
+        Ok(layer.size())
+    }
+}
+
+/// Another version that is there already and just this: one that was rolled back from, say.
+fn known(root: &Dir, current: &Version, tree: &Manifest, build_id: u64) -> Result<Option<GenerationId>> {
+    let versions = Versions::read(root)?;
+    let others = versions.all().iter().filter(|version| version.build_id == build_id && version.id != current.id);
+    for version in others {
+        let chain = Chain::open(root, version, &mut |_, _| {})?;
+        let there = Manifest::of(&chain.merged());
+        if difference(&there, tree).0.keys().all(|path| is_steams_own(path)) {
+            return Ok(Some(version.id.clone()));
+        }
+    }
+    Ok(None)
+}
+
+/// The directory of a copy, and that of the layer that is being laid down, in the update's place.
+const COPY: &str = "copy";
+const LAYER: &str = "layer";
+
+/// The file that says that a copy is whole.
+const COPIED: &str = "copied";
+
+/// Opens the update's place: as an earlier update left it, if that was of the same layers, and empty otherwise.
+fn open_place(root: &Dir, layers: &[Layer]) -> Result<Dir> {
+    let wanted = print_layers(layers)?.into_bytes();
+    let tmp = root.open_dir("tmp")?;
+    let begun = match root.read(format!("{PLACE}/{}", inside::LAYERS), inside::MAX_LAYERS_FILE) {
+        Ok(begun) => Some(begun),
+        Err(error) if error.errno() == Some(Errno::NOENT) => None,
+        Err(error) => return Err(error.into()),
+    };
+    if begun != Some(wanted.clone()) {
+        tmp.remove("update")?;
+    }
+    let place = tmp.make_dir("update", 0o700)?;
+    place.put_file(OsStr::new(inside::LAYERS), &wanted, 0o600)?;
+    Ok(place)
+}
+
+/// What failed for want of room gives back what it took; anything else is kept for the next try.
+fn give_way(ran: Result<()>, root: &Dir) -> Result<()> {
+    if ran.as_ref().is_err_and(|error| error.kind() == ErrorKind::DiskFull) {
+        root.open_dir("tmp")?.remove("update")?;
+    }
+    ran
+}
+
+fn warn_of_little_space(installation: &Dir, on_progress: &mut dyn FnMut(&Progress)) {
+    let Some(free) = super::free_space(installation).filter(|free| *free < LITTLE_SPACE) else { return };
+    let warning = format!("{} MiB are free: an update may need more, and changes nothing if it does", free >> 20);
+    on_progress(&Progress::Warning { warning });
+}
+
+/// Copies the current version for SteamCMD to work on, or refuses where there is no room for it.
+fn copy(chain: &Chain, place: &Dir, on_progress: &mut dyn FnMut(&Progress)) -> Result<()> {
+    if place.exists(COPIED)? {
+        return Ok(());
+    }
+    place.remove(COPY)?;
+    let merged = chain.merged();
+    let layers = chain.dirs()?;
+    let size = Manifest::of(&merged).size();
+    let free = super::free_space(place).unwrap_or(u64::MAX);
+    if free < size && !can_share(&merged, &layers, place)? {
+        let message = format!("a copy of the game needs {} MiB, and {} MiB are free", size >> 20, free >> 20);
+        return Err(Error::new(ErrorKind::DiskFull, message)
+            .hint("with user namespaces allowed no copy is needed: `l4d2ctl doctor` says how"));
+    }
+    on_progress(&Progress::Step { step: "copying the game".to_owned() });
+    let to = place.create_dir(COPY, 0o755)?;
+    lay(&merged, &layers, &to, How::Copy)?;
+    to.sync_file_system()?;
+    Ok(place.put_file(OsStr::new(COPIED), b"", 0o600)?)
+}
+
+/// What the layers below show where SteamCMD has written the same as is on record: if a file there has been damaged since,
+/// what it wrote is a repair and not the same.
+fn as_it_is(chain: &Chain, tree: &Merged) -> Result<Manifest> {
+    let mut below = chain.merged();
+    let layers: Vec<&Dir> = chain.layers.iter().map(|(_, dir)| dir).collect();
+    for (path, &(source, entry)) in tree {
+        let Some((number, recorded)) = below.get(path).copied() else { continue };
+        if source == 0 && matches!(entry, Entry::File { .. }) && entry == recorded {
+            let now = crate::generations::scan::look_at(layers[number], as_path(path))?;
+            below.insert(path.clone(), (number, now.unwrap_or(Entry::Whiteout)));
+        }
+    }
+    Ok(Manifest::of(&below))
+}
+
+fn is_steams_own(path: &[u8]) -> bool {
+    path.strip_prefix(STEAMS_OWN).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}
+
+/// The same as for a directory, of the merged tree.
+fn check(made: &Made) -> std::result::Result<Build, String> {
+    let bytes = chain::read(&made.tree, &made.layers, manifest::PATH, manifest::MAX_SIZE);
+    let bytes = bytes.ok_or_else(|| format!("{} is missing", manifest::PATH))?.map_err(|error| error.to_string())?;
+    let build = check_manifest(&bytes, manifest::PATH)?;
+    let entry = |path: &str| made.tree.get(path.as_bytes()).map(|&(_, entry)| entry);
+    let is_there = [
+        ("srcds_run", matches!(entry("srcds_run"), Some(Entry::File { .. }))),
+        ("bin", matches!(entry("bin"), Some(Entry::Dir { .. }))),
+    ];
+    check_programs(is_there, str::to_owned)?;
+    Ok(build)
+}
