@@ -158,10 +158,10 @@ fn the_password_is_not_for_whoever_took_the_port() {
     let taken = port().to_string();
     let mut other = Command::new("setpriv");
     other.arg(format!("--reuid={NOBODY}")).arg("--clear-groups").arg(&program).args(["simulate", "srcds_linux"]);
-    other.args(["-strictportbind", "+hostport", &taken, "+log", "on"]).current_dir(public.path());
+    other.args(["-strictportbind", "+hostport", &taken, "+log", "on", "+sim_players", "1"]).current_dir(public.path());
     let mut other = Other(other.stdout(Stdio::piped()).spawn().unwrap());
-    let lines = BufReader::new(other.0.stdout.take().unwrap()).lines();
-    assert!(lines.map_while(Result::ok).any(|line| line.starts_with("Network: ")), "it does not listen");
+    let mut lines = BufReader::new(other.0.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.starts_with("Network: ")), "it does not listen");
     // As if that port were the one that the server was started with, and that it has lost.
     let launch = sandbox.root().join("instances/a/staged/launch");
     let text = std::fs::read_to_string(&launch).unwrap();
@@ -171,6 +171,14 @@ fn the_password_is_not_for_whoever_took_the_port() {
     let error = sandbox.refused(&["rcon", "a", "status"]);
     assert!(error.contains(&format!("listens on port {taken}, and not instance a")), "{error}");
     assert_eq!(kind(&sandbox, &["say", "a", "x"]), "port-conflict");
+    for args in [&["status"][..], &["status", "a"], &["metrics", "--no-disk"]] {
+        sandbox.ok(args);
+    }
+    let stopped = sandbox.run(&["stop", "a", "--when-empty=1s"]);
+    assert!(stopped.stderr.contains("could not be said in the chat: a program of nobody listens"), "{stopped:?}");
+    other.0.kill().unwrap();
+    let said: Vec<String> = lines.collect();
+    assert!(!said.iter().any(|line| line.contains("Password")), "it was told a password: {said:?}");
 }
 
 /// Another user's program, which ends with the test.

@@ -61,6 +61,7 @@ impl Rcon {
                         client.send(id, REPLY, b"");
                         client.send(if client.admitted { id } else { -1 }, EXEC_OR_AUTH_REPLY, b"");
                         if !client.admitted {
+                            super::say(&format!("rcon from \"{}\": Bad Password", client.address));
                             let failures = self.failures.entry(client.address.ip()).or_default();
                             *failures += 1;
                             client.gone |= *failures >= MAX_FAILURES;
