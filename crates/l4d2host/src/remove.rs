@@ -19,14 +19,7 @@ impl Host {
         let root = self.open()?;
         let lock = self.lock(&root, Lock::Instance(name))?;
         let tmp = open_swept(&root, name)?;
-        let (exists, revision) = match Instance::read(&root, name) {
-            Ok(instance) => (instance.is_some(), instance.map(|instance| instance.revision)),
-            Err(error) if error.kind() == ErrorKind::Corrupt => (true, None),
-            Err(error) => return Err(error),
-        };
-        if exists || if_revision.is_none() {
-            check_revision(name, revision.as_ref(), if_revision)?;
-        }
+        let exists = exists_at(&root, name, if_revision)?;
         let has_runtime = root.exists(format!("runtime/{name}"))?;
         if exists || has_runtime || self.is_known(name)? {
             self.check_not_held_by_other(&root, name)?;
@@ -45,6 +38,11 @@ impl Host {
         // What was put aside would come back after a power cut, to nobody's use.
         tmp.sync()?;
         Ok(exists)
+    }
+
+    /// Whether [`Self::delete`] would be refused as things are, as the instance is at another revision.
+    pub fn check_delete(&self, name: &InstanceName, if_revision: Option<&Revision>) -> Result<()> {
+        exists_at(&self.open_for_reading()?, name, if_revision).map(drop)
     }
 
     /// Stops the instance and empties its upper: everything its server ever wrote is gone.
@@ -74,6 +72,19 @@ impl Host {
         }
         Ok(tmp.sync()?)
     }
+}
+
+/// Whether there is such an instance, which must then be at this revision.
+fn exists_at(root: &Dir, name: &InstanceName, if_revision: Option<&Revision>) -> Result<bool> {
+    let (exists, revision) = match Instance::read(root, name) {
+        Ok(instance) => (instance.is_some(), instance.map(|instance| instance.revision)),
+        Err(error) if error.kind() == ErrorKind::Corrupt => (true, None),
+        Err(error) => return Err(error),
+    };
+    if exists || if_revision.is_none() {
+        check_revision(name, revision.as_ref(), if_revision)?;
+    }
+    Ok(exists)
 }
 
 fn move_aside(from: &Dir, name: &str, tmp: &Dir, aside: &str) -> Result<()> {

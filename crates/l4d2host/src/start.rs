@@ -32,6 +32,17 @@ impl Host {
         self.run(name, true)
     }
 
+    /// Whether a start or restart of this instance would be refused as things are, for its spec or its overlays. For who has to
+    /// wait before, or has others to do first, and wants to know before anything is done. (The game may be about to come: a
+    /// start waits for an install.)
+    pub fn check_start(&self, name: &InstanceName) -> Result<()> {
+        let root = self.open_for_reading()?;
+        let instance = Instance::require(&root, name)?;
+        check_overlays(&root, &instance.spec)?;
+        let versions = Versions::read(&root)?;
+        versions.current().map_or(Ok(()), |version| Staged::plan(&root, name, &instance, version).map(drop))
+    }
+
     fn run(&self, name: &InstanceName, restart: bool) -> Result<Started> {
         let root = self.open()?;
         let lock = self.lock(&root, Lock::Instance(name))?;

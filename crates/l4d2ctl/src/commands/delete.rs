@@ -35,6 +35,8 @@ pub(crate) struct Args {
 pub(crate) fn run(ui: &Ui, Args { name, if_revision, when }: Args) -> Result<ExitCode, Problem> {
     let host = open_host(ui)?;
     let words = Words { warning: "This server is closed", what: "The end of this server" };
+    // Before anybody is waited for.
+    host.check_delete(&name, if_revision.as_ref())?;
     let mut existed = false;
     when.each(ui, &host, std::slice::from_ref(&name), words, |name| {
         existed = host.delete(name, if_revision.as_ref())?;

@@ -13,7 +13,7 @@ use crate::ui::Ui;
 
 /// Restart instances with their plans staged anew, one after another
 ///
-/// What can be refused (a missing overlay, a broken spec) is refused before the
+/// What can be refused (a missing overlay, a broken spec) is refused before any
 /// server is stopped. The first one that fails ends it: a mistake takes down
 /// one server and not all. One that does not run is started.
 ///
@@ -37,9 +37,9 @@ pub(crate) struct Args {
 pub(crate) fn run(ui: &Ui, Args { names, when, wait }: Args) -> Result<ExitCode, Problem> {
     let host = open_host(ui)?;
     let names = each_once(names);
-    // A name that was mistyped is to be told before anybody is waited for, or any server is stopped.
+    // What is wrong with one is to be told before anybody is waited for, or any server is stopped.
     for name in &names {
-        host.get_instance_status(name).map_err(|error| suggest(&host, name, error))?;
+        host.check_start(name).map_err(|error| suggest(&host, name, error))?;
     }
     let words = Words { warning: "This server restarts", what: "The restart" };
     let mut restarted = Vec::new();

@@ -142,10 +142,10 @@ fn what_ends_it_for_one_calls_it_off_for_the_others() {
             sandbox.make("a", &spec(a, &["sim_hang 1"]));
         } else {
             sandbox.make("a", &format!("port: {a}\noverlays: [mod]\n"));
-            std::fs::remove_dir_all(sandbox.root().join("overlays/mod")).unwrap();
         }
         let (mut child, mut stderr, _) = sandbox.waiting(&["restart", "a", "b", "--when-empty=10min", "--wait"]);
         until(&mut stderr, "b: said in the chat");
+        let _ = std::fs::remove_dir_all(sandbox.root().join("overlays/mod"));
         let pid = sandbox.status("a")["main_pid"].clone();
         sandbox.rcon("a", a).run("sim_players 0");
         if interrupted {
@@ -168,9 +168,31 @@ fn at_the_deadline_what_is_refused_is_called_off() {
     let port = sandbox.up("a", &["sim_players 1"]);
     sandbox.write("root/overlays/mod/left4dead2/motd.txt", "mod\n");
     sandbox.make("a", &format!("port: {port}\noverlays: [mod]\n"));
+    let (mut child, mut stderr, _) = sandbox.waiting(&["restart", "a", "--when-empty=4s"]);
+    until(&mut stderr, "said in the chat");
     std::fs::remove_dir_all(sandbox.root().join("overlays/mod")).unwrap();
-    let ran = sandbox.run(&["restart", "a", "--when-empty=2s"]);
-    assert!(ran.code == 1 && ran.stderr.contains("a: said in the chat: The restart is cancelled"), "{ran:?}");
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let said = rest(stderr);
+    assert!(said.contains("a: said in the chat: The restart is cancelled"), "{said}");
+}
+
+#[test]
+fn what_is_refused_anyway_is_refused_before_anybody_waits() {
+    let sandbox = Sandbox::with_game();
+    let port = sandbox.up("a", &["sim_players 1"]);
+    sandbox.up("b", &[]);
+    let pid = sandbox.status("b")["main_pid"].clone();
+    sandbox.write("root/overlays/mod/left4dead2/motd.txt", "mod\n");
+    sandbox.make("a", &format!("port: {port}\noverlays: [mod]\n"));
+    std::fs::remove_dir_all(sandbox.root().join("overlays/mod")).unwrap();
+    for when in ["--when-empty=1h", "--now"] {
+        assert!(sandbox.refused(&["restart", "b", "a", when]).contains("error: overlay mod is not there"), "{when}");
+    }
+    assert_eq!(sandbox.status("b")["main_pid"], pid, "it was restarted before the other was refused");
+    let other = "0123456789abcdef";
+    let refused = sandbox.refused(&["delete", "a", "--if-revision", other, "--when-empty=1h"]);
+    assert!(refused.contains(&format!("not at revision {other}")), "{refused}");
+    assert!(!sandbox.log("a").contains("Console: "), "nobody was warned of what does not come");
 }
 
 #[test]
