@@ -97,6 +97,29 @@ fn a_signal_gives_the_screen_back_and_ends_it() {
     }
 }
 
+#[test]
+fn the_console_opens_and_what_it_says_at_its_end_is_read() {
+    let sandbox = Sandbox::with_game();
+    sandbox.up("friday", &[]);
+    sandbox.make("spare", &crate::live::spec(crate::port(), &[]));
+    let mut seat = top(&sandbox, &[]);
+    seat.see("spare");
+    seat.type_in("c");
+    seat.see("friday> ");
+    seat.type_in("echo from the console\r");
+    seat.see("from the console \r\n");
+    seat.type_in("\u{4}");
+    seat.see("PLAYERS");
+    seat.type_in("jc");
+    seat.see("error: instance spare does not run");
+    seat.see("Enter goes back");
+    seat.type_in("\r");
+    seat.see("PLAYERS");
+    seat.type_in("q");
+    seat.see(SCREEN_GIVEN_BACK);
+    assert!(seat.end().0.success());
+}
+
 /// This program is the one that panics, in a process of its own: `top` does not where anybody wants it to.
 #[test]
 fn a_panic_gives_the_screen_back_and_ends_it() {

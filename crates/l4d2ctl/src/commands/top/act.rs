@@ -1,6 +1,6 @@
 //! What keys do to instances: `l4d2ctl` itself, in a process of its own.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 
 use names::InstanceName;
@@ -66,10 +66,17 @@ impl Actions {
     }
 }
 
-/// The console, on the terminal that was given back for it.
+/// The console, on the terminal that was given back for it. Where it fails, its words are there until somebody has read them.
 pub(super) fn console(name: &InstanceName) {
-    // What it has to say, it has said on the terminal.
-    let _ = l4d2ctl().arg("console").arg(name.as_str()).status();
+    let why = match l4d2ctl().arg("console").arg(name.as_str()).status() {
+        Ok(status) if status.success() => return,
+        // It has said why.
+        Ok(_) => String::new(),
+        Err(error) => format!("error: can't run l4d2ctl: {error}\n"),
+    };
+    // A terminal that has gone has nobody to read.
+    let asked = writeln!(std::io::stderr(), "{why}Enter goes back");
+    let _ = asked.and_then(|()| std::io::stdin().read_line(&mut String::new()));
 }
 
 fn l4d2ctl() -> Command {

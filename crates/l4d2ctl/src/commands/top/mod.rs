@@ -91,7 +91,6 @@ fn draw(terminal: &mut DefaultTerminal, watch: &Watch) -> Result<(), Problem> {
                 screen::give_back().map_err(failed)?;
                 act::console(&name);
                 *terminal = screen::take().map_err(failed)?;
-                terminal.clear().map_err(failed)?;
             }
         }
     }
