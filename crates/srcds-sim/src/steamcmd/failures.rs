@@ -98,6 +98,25 @@ impl Failure {
         Some(8)
     }
 
+    /// Instead of what Steam knows of the app.
+    pub(super) fn at_app_info(&self, out: &mut Output) -> Option<u8> {
+        if self.0 != "network" {
+            return None;
+        }
+        out.line("ERROR! Failed to request AppInfo update, not online or not logged in to Steam.");
+        Some(8)
+    }
+
+    /// Steam says nothing of the app.
+    pub(super) fn hides_app_info(&self) -> bool {
+        self.0 == "no-app-info"
+    }
+
+    /// Steam says only what it says to everybody.
+    pub(super) fn hides_depots(&self) -> bool {
+        self.0 == "no-depots"
+    }
+
     /// How many changes are made of an update that gets no further.
     pub(super) fn limit(&self) -> Option<usize> {
         ["half", "hang-half"].contains(&self.0.as_str()).then_some(20)

@@ -1,5 +1,6 @@
 //! The simulated SteamCMD: brings the simulated game, and fails in every way that the real one is known for.
 
+mod app_info;
 mod changes;
 mod client;
 mod content;
@@ -12,6 +13,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use app_info::Step;
 use failures::Failure;
 use output::Output;
 
@@ -24,6 +26,7 @@ struct Request {
     install_dir: Option<PathBuf>,
     login: Option<String>,
     app_update: Option<String>,
+    app_info: Vec<Step>,
     dir_before_login: bool,
     /// Two builds whose difference is asked for: no command of the real one's.
     changes: Option<(u64, u64)>,
@@ -41,7 +44,12 @@ impl Request {
                     request.install_dir = value().map(PathBuf::from);
                     request.dir_before_login = request.login.is_none();
                 }
-                "+login" => request.login = value(),
+                "+login" => {
+                    request.login = value();
+                    request.app_info.push(Step::Login);
+                }
+                "+app_info_request" if value().as_deref() == Some(APP) => request.app_info.push(Step::Request),
+                "+app_info_print" if value().as_deref() == Some(APP) => request.app_info.push(Step::Print),
                 "+app_update" => request.app_update = value(),
                 "+sim_changes" => {
                     let number = |at: usize| args.get(index + at).and_then(|value| value.parse().ok());
@@ -87,6 +95,9 @@ fn log_in_and_update(request: &Request, failure: Option<&Failure>, out: &mut Out
     out.line("Waiting for client config...OK\nWaiting for user info...OK");
     if !request.dir_before_login && request.install_dir.is_some() {
         out.line("Please use force_install_dir before logon!");
+    }
+    if let Some(code) = app_info::run(&request.app_info, failure, out) {
+        return code;
     }
     let (Some(dir), Some(APP)) = (&request.install_dir, request.app_update.as_deref()) else { return 0 };
     if !dir.join("steamapps").is_dir() {
@@ -136,6 +147,7 @@ fn update(request: &Request, dir: &std::path::Path, failure: Option<&Failure>, o
             return 8;
         }
     }
+    app_info::ask();
     if let Some(failure) = failure {
         failure.after_update(dir);
     }

@@ -1,5 +1,6 @@
 //! The simulations as processes: the real program, asked over real sockets.
 
+mod app_info;
 mod client;
 mod files;
 mod game;
