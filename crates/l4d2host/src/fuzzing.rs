@@ -6,7 +6,7 @@ use names::fuzzing::Target;
 use crate::account::{self, Account};
 use crate::embedded::fuzzing::{log_lines, proc_stat, supervisor_state};
 use crate::spec::fuzzing::{instance_json, spec, spec_from_values};
-use crate::steam::fuzzing::{manifest, steam_end, steam_lines};
+use crate::steam::fuzzing::{app_info, manifest, steam_end, steam_lines};
 use crate::supervisor::systemd::fuzzing::{journal, list_units, show};
 
 /// The parsers of this crate.
@@ -17,6 +17,7 @@ pub const TARGETS: &[Target] = &[
     ("steam_lines", steam_lines),
     ("steam_end", steam_end),
     ("manifest", manifest),
+    ("app_info", app_info),
     ("list_units", list_units),
     ("show", show),
     ("journal", journal),

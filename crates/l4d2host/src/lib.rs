@@ -56,7 +56,7 @@ pub use rcon::{Rcon, quoted};
 pub use spec::{Spec, SpecOverlay, SpecSource};
 pub use start::Started;
 pub use status::{InstanceState, InstanceStatus, Revision, UnitDetails, UnitState};
-pub use steam::{InstallRequest, Installed, Progress};
+pub use steam::{Checked, InstallRequest, Installed, Progress};
 pub(crate) use supervisor::Supervisor;
 pub use supervisor::SupervisorKind;
 pub use usage::{Pressure, Usage, Waited};

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use l4d2host::{Host, InstallRequest, Installed, InstanceState, InstanceStatus, Progress};
+use l4d2host::{Checked, Host, InstallRequest, Installed, InstanceState, InstanceStatus, Progress};
 use serde_json::json;
 
 use super::open_host;
@@ -20,22 +20,37 @@ use crate::ui::{Ui, can_draw, write_stdout};
 /// Servers that run go on unchanged, on the build that they were started on: an
 /// update is a layer of its own, and used by what is started after it.
 ///
+/// With --check nothing is installed: Steam is asked whether it has another
+/// build. Exit code 0: no, 10: yes, any other: that could not be told.
+///
 /// Example: l4d2ctl install
 ///          l4d2ctl install --steam-user spare_account
+///          l4d2ctl install --check
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// A Steam account that owns Left 4 Dead 2; SteamCMD asks for its password, and remembers it. Otherwise anonymous
     #[arg(long, value_name = "NAME")]
     steam_user: Option<String>,
+    /// Only ask Steam whether there is another build than the one installed last
+    #[arg(long)]
+    check: bool,
 }
 
-pub(crate) fn run(ui: &Ui, Args { steam_user }: Args) -> Result<ExitCode, Problem> {
+/// There is another build.
+const UPDATE: u8 = 10;
+
+pub(crate) fn run(ui: &Ui, Args { steam_user, check }: Args) -> Result<ExitCode, Problem> {
     let host = open_host(ui)?;
     // For a program, or with nothing to type into, a question is an error that says how to log in.
     let ask = !ui.is_json() && std::io::stdin().is_terminal();
     let request = InstallRequest { user: steam_user, ask, ..InstallRequest::default() };
     let mut reporter = Reporter::new(*ui);
+    if check {
+        let checked = host.check_for_update(&request, &mut |progress| reporter.report(progress));
+        reporter.finish();
+        return tell(ui, &checked?);
+    }
     let installed = host.install(&request, &mut |progress| reporter.report(progress));
     reporter.finish();
     let installed = installed?;
@@ -80,6 +95,29 @@ pub(crate) fn size(bytes: u64) -> String {
         1_048_576..1_073_741_824 => format!("{} MiB", bytes >> 20),
         _ => format!("{:.1} GiB", gib(bytes)),
     }
+}
+
+fn tell(ui: &Ui, checked: &Checked) -> Result<ExitCode, Problem> {
+    let Checked { installed, newest, newest_since } = checked;
+    let is_update = checked.is_update();
+    let event = json!({
+        "event": "checked",
+        "update": is_update,
+        "installed": installed,
+        "newest": newest,
+        "newest_since": newest_since,
+    });
+    let told = ui.data(&event, || match installed {
+        Some(installed) if is_update => format!("build {newest} is there, {installed} is installed\n"),
+        Some(_) => format!("build {newest} is installed, and there is no other\n"),
+        None => format!("build {newest} is there, no whole game is installed\n"),
+    });
+    match told {
+        // Whoever does not want to read the answer still gets it as the exit code.
+        Ok(()) | Err(Problem::ClosedPipe) => {}
+        Err(problem) => return Err(problem),
+    }
+    Ok(if is_update { ExitCode::from(UPDATE) } else { ExitCode::SUCCESS })
 }
 
 // A number for people: what a double can't hold of it, nobody reads.

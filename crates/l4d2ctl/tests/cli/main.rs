@@ -2,6 +2,7 @@
 
 mod advisories;
 mod arguments;
+mod check;
 mod console;
 mod demo;
 mod doctor;

@@ -123,6 +123,7 @@ impl Failure {
             ("missing game files", Self::FilesMissing),
             ("connection", Self::Network),
             ("unreachable", Self::Network),
+            ("not online", Self::Network),
             ("rate limit", Self::RateLimit),
         ];
         known.into_iter().find(|(words, _)| reason.contains(words)).map_or(Self::Unknown, |(_, failure)| failure)
@@ -368,6 +369,7 @@ mod tests {
             ("Corrupt update files", Failure::Corrupt),
             ("No connection to content servers", Failure::Network),
             ("Timed out waiting for AppInfo", Failure::AppInfo),
+            ("Failed to request AppInfo update, not online", Failure::Network),
             ("", Failure::Unknown),
         ] {
             assert_eq!(Failure::of_reason(reason), failure, "{reason}");

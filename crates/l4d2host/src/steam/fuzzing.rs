@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use overlay::beneath::Dir;
 
+use super::app_info::{Public, Told, read};
 use super::failure::Failure;
 use super::manifest;
 use super::output::{Event, Lines, is_prompt, parse};
@@ -70,4 +71,19 @@ pub(crate) fn manifest(input: &[u8]) {
     let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
     let lines: String = values.iter().map(|(key, value)| format!("\t{}\t\t{}\n", quoted(key), quoted(value))).collect();
     assert_eq!(manifest::parse(&format!("\"AppState\"\n{{\n{lines}}}\n")), Some(values));
+}
+
+/// What is told does not change with what SteamCMD says in between, nor when it then says nothing.
+pub(crate) fn app_info(input: &[u8]) {
+    let lines = Lines::default().push(&[input, b"\n"].concat());
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let told = read(&text);
+    let noisy: String = lines.iter().map(|line| format!("[  0%] Checking\n{line}\n")).collect();
+    assert_eq!(read(&noisy), told);
+    if let Told::Build(Public { build_id, updated }) = told {
+        assert!(build_id > 0 && updated != Some(0));
+    }
+    if told != Told::Silence {
+        assert_eq!(read(&format!("{text}\"222860\"\n{{\n}}\n")), told, "nothing is less than anything");
+    }
 }

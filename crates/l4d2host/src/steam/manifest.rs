@@ -47,7 +47,7 @@ pub(super) fn parse(text: &str) -> Option<BTreeMap<String, String>> {
 }
 
 /// A word, in quotes (with `\` before what would end it) or up to a space.
-fn take_word(text: &str) -> Option<(String, &str)> {
+pub(super) fn take_word(text: &str) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find(|c: char| c.is_whitespace() || "{}\"".contains(c)).unwrap_or(text.len());
         return Some((text[..end].to_owned(), &text[end..]));

@@ -5,7 +5,9 @@
 //! stream: a failure carries its last lines as the cause, and its exit code is ours. It never runs as root on a host with
 //! a service user, since it replaces its own programs with what it downloads.
 
+mod app_info;
 mod ask;
+mod check;
 mod client;
 mod failure;
 #[cfg(feature = "fuzzing")]
@@ -34,6 +36,7 @@ use crate::generations::versions::Versions;
 use crate::lock::Lock;
 use crate::status::now;
 use crate::{Error, ErrorKind, Held, Host, Result, Version, start};
+pub use check::Checked;
 use failure::Failure;
 pub(crate) use failure::free_space;
 pub(crate) use inside::{become_steamcmd, enter, init};

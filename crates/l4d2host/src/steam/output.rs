@@ -43,7 +43,9 @@ pub(super) fn parse(line: &str) -> Event {
         let reason = reason.split_once('(').map_or(reason, |(_, reason)| reason);
         return Event::Failed(reason.trim_end_matches(')').trim().to_owned());
     }
-    for reason in ["Password check for AppId", "Timed out waiting for AppInfo"] {
+    for reason in
+        ["Password check for AppId", "Timed out waiting for AppInfo", "Failed to request AppInfo update, not online"]
+    {
         if text.contains(reason) {
             return Event::Failed(reason.to_owned());
         }
@@ -154,6 +156,10 @@ mod tests {
             (
                 "This computer has not been authenticated for your account using Steam Guard.",
                 Event::Login("Steam Guard".to_owned()),
+            ),
+            (
+                "ERROR! Failed to request AppInfo update, not online or not logged in to Steam.",
+                Event::Failed("Failed to request AppInfo update, not online".to_owned()),
             ),
             (
                 "Please confirm the login in the Steam Mobile app on your phone.",

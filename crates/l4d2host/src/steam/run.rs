@@ -20,8 +20,13 @@ use crate::{Error, ErrorKind, Result};
 const LAST_LINES: usize = 8;
 const MAX_EVENTS: usize = 1000;
 
+/// How much is kept of all that it prints. What Steam knows of an app has some ten KiB.
+const MAX_TEXT: usize = 1024 * 1024;
+
 /// How much is read after its end: a pty holds some 64 KiB.
 const MAX_REST: usize = 256 * 1024;
+
+const INTERRUPTED: &str = "interrupted: SteamCMD was ended";
 
 /// How a run came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,22 +80,46 @@ impl Run {
             user: request.user.clone(),
             silence_limit: request.silence_limit,
             ask: request.ask && request.user.is_some(),
-            interrupted: Interrupted::watch(
-                "interrupted: SteamCMD was ended",
-                "`l4d2ctl install` goes on where it was",
-            )?,
+            interrupted: Interrupted::watch(INTERRUPTED, "`l4d2ctl install` goes on where it was")?,
         })
     }
 
     /// Runs one pass.
     pub(super) fn pass(&self, pass: &'static str, on_progress: &mut dyn FnMut(&Progress)) -> Result<Ended> {
+        let user = self.user.as_deref().unwrap_or("anonymous");
+        let before = ["+@sSteamCmdForcePlatformType", pass, "+force_install_dir"].map(OsStr::new);
+        let after = ["+login", user, "+app_update", APP, "validate", "+quit"].map(OsStr::new);
+        let dir = match &self.target {
+            Target::Directory(dir) => dir.clone(),
+            Target::Overlay(root) => root.join("installation"),
+        };
+        // The directory before the login, or SteamCMD installs elsewhere.
+        let arguments = [&before[..], &[dir.as_os_str()], &after].concat();
+        Ok(self.run(pass, &arguments, on_progress)?.0)
+    }
+
+    /// Has Steam say what it knows of the app; also all that was printed. A second login waits until Steam has answered.
+    pub(super) fn app_info(&self, on_progress: &mut dyn FnMut(&Progress)) -> Result<(Ended, String)> {
+        let login = ["+login", self.user.as_deref().unwrap_or("anonymous")];
+        let ask = ["+app_info_update", "1", "+app_info_request", APP];
+        let arguments = [&login[..], &ask, &login, &["+app_info_print", APP, "+quit"]].concat();
+        self.run("check", &arguments.into_iter().map(OsStr::new).collect::<Vec<_>>(), on_progress)
+    }
+
+    /// `label` is what updates are called in the progress.
+    fn run(
+        &self,
+        label: &'static str,
+        arguments: &[&OsStr],
+        on_progress: &mut dyn FnMut(&Progress),
+    ) -> Result<(Ended, String)> {
         let (mut master, slave) = pty::open()?;
-        let mut child = self.command(pass, &slave)?.spawn().map_err(|e| {
+        let mut child = self.command(arguments, &slave)?.spawn().map_err(|e| {
             Error::new(ErrorKind::SteamcmdMissing, format!("can't run {}", self.steamcmd.display())).because(e)
         })?;
         // Only SteamCMD and its children hold the other end now.
         drop(slave);
-        let mut listener = Listener { pass, lines: Lines::default(), events: Vec::new(), last: Vec::new() };
+        let mut listener = Listener { pass: label, ..Listener::default() };
         let watched = self.watch(&child, &mut master, &mut listener, on_progress);
         let status = session::end(&mut child)?;
         let stopped = watched?;
@@ -107,7 +136,14 @@ impl Run {
             }
             (Some(code), _) => How::Exited(code),
         };
-        Ok(Ended { how: stopped.unwrap_or(ended), events: listener.events, last_lines: listener.last })
+        let Listener { events, last: last_lines, text, .. } = listener;
+        Ok((Ended { how: stopped.unwrap_or(ended), events, last_lines }, text))
+    }
+
+    /// Tells whoever interrupts it something else to do next than to install.
+    pub(super) fn hinting(mut self, hint: &str) -> Result<Self> {
+        self.interrupted = Interrupted::watch(INTERRUPTED, hint)?;
+        Ok(self)
     }
 
     /// Waits before another try; Ctrl-C ends it.
@@ -115,28 +151,23 @@ impl Run {
         self.interrupted.pause(pause)
     }
 
-    fn command(&self, pass: &str, slave: &File) -> Result<Command> {
+    fn command(&self, arguments: &[&OsStr], slave: &File) -> Result<Command> {
         let copy = || slave.try_clone().map_err(|e| Error::io("can't copy the pty", e));
-        let (mut command, dir) = match &self.target {
+        let mut command = match &self.target {
             Target::Directory(dir) => {
                 let mut command = session::command(&self.steamcmd);
                 command.current_dir(dir);
-                (command, dir.clone())
+                command
             }
-            Target::Overlay(root) => (inside::command(root, &self.steamcmd), root.join("installation")),
+            Target::Overlay(root) => inside::command(root, &self.steamcmd),
         };
         command.args(["+@ShutdownOnFailedCommand", "1"]);
         if !self.ask {
             // Fail, and do not wait for somebody who is not there.
             command.args(["+@NoPromptForPassword", "1"]);
         }
-        let user = self.user.as_deref().unwrap_or("anonymous");
         command
-            .args(["+@sSteamCmdForcePlatformType", pass])
-            // Before the login, or SteamCMD installs elsewhere.
-            .arg("+force_install_dir")
-            .arg(dir)
-            .args(["+login", user, "+app_update", APP, "validate", "+quit"])
+            .args(arguments)
             .env_clear()
             .envs(std::env::vars_os().filter(|(name, _)| is_passed_on(name)))
             // HOME decides where its caches lie; some locales print numbers with a comma; a dumb terminal gets few
@@ -218,11 +249,14 @@ fn is_passed_on(name: &OsStr) -> bool {
 }
 
 /// What is heard of one run.
+#[derive(Default)]
 struct Listener {
     pass: &'static str,
     lines: Lines,
     events: Vec<Event>,
     last: Vec<String>,
+    /// What it printed, from its beginning.
+    text: String,
 }
 
 impl Listener {
@@ -263,6 +297,10 @@ impl Listener {
     }
 
     fn hear(&mut self, line: &str, on_progress: &mut dyn FnMut(&Progress)) {
+        if self.text.len() + line.len() < MAX_TEXT {
+            self.text.push_str(line);
+            self.text.push('\n');
+        }
         let event = parse(line);
         match &event {
             Event::Update { phase, done, total } => {

@@ -4,6 +4,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests make and damage trees by path")]
 
+mod check;
 mod end;
 mod failures;
 mod passes;
