@@ -38,8 +38,10 @@ pub struct DiskUsage {
 /// What all instances share, once for the host. `None` is what is not there or can't be opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SharedDiskUsage {
-    /// The game.
+    /// The game as it was first installed, or folded.
     pub installation: Option<DiskUsage>,
+    /// The builds above it. Files that they have in common count once, those shared with the installation here again.
+    pub generations: Option<DiskUsage>,
     /// All overlays together.
     pub overlays: Option<DiskUsage>,
 }
@@ -58,7 +60,8 @@ impl Host {
     pub fn shared_disk_usage(&self) -> Result<SharedDiskUsage> {
         let root = self.open_for_reading()?;
         let layer = |name: &str| root.open_dir(name).ok().map(|dir| measure(dir, SHARED_FILES));
-        Ok(SharedDiskUsage { installation: layer("installation"), overlays: layer("overlays") })
+        let [installation, generations, overlays] = ["installation", "generations", "overlays"].map(layer);
+        Ok(SharedDiskUsage { installation, generations, overlays })
     }
 }
 

@@ -15,6 +15,7 @@ mod marks;
 mod sight;
 mod trouble;
 mod undo;
+mod updates;
 mod usage;
 
 use std::io::{Read, Seek, Write};
@@ -53,13 +54,19 @@ fn main() -> ExitCode {
         hostile::TESTS,
         marks::TESTS,
         usage::TESTS,
+        updates::TESTS,
     ];
     let tests: Vec<Test> = parts.concat();
     let args: Vec<String> = std::env::args().skip(1).collect();
     if let [word, name, scratch] = args.as_slice()
         && word == "run-test"
     {
-        let (_, test) = tests.iter().chain(trouble::PARTS).find(|(test, _)| test == name).expect("a test of that name");
+        let (_, test) = tests
+            .iter()
+            .chain(trouble::PARTS)
+            .chain(updates::PARTS)
+            .find(|(test, _)| test == name)
+            .expect("a test of that name");
         test(&TestHost::new(Path::new(scratch)));
         return ExitCode::SUCCESS;
     }

@@ -88,7 +88,7 @@ fn a_state_file_is_not_believed(t: &TestHost) {
 }
 
 /// Runs a part of this test in namespaces of its own, after a shell line.
-fn elsewhere(t: &TestHost, unshare: &[&str], line: &str, part: &str) {
+pub(crate) fn elsewhere(t: &TestHost, unshare: &[&str], line: &str, part: &str) {
     // Opened, and not by its path, as another user may not reach it by that.
     let exe = fs::File::open("/proc/self/exe").unwrap();
     let output = Command::new("unshare")

@@ -113,7 +113,10 @@ pub(super) fn collect(ui: Ui, host: &Host, disk: &Disk, query: bool) -> Result<M
             all.add(metrics::PRIVATE_DISK_PARTIAL, &[("name", name)], flag(disk.partial));
         }
     }
-    for (layer, disk) in [("installation", disk.shared.installation), ("overlays", disk.shared.overlays)] {
+    let shared = disk.shared;
+    let layers =
+        [("installation", shared.installation), ("generations", shared.generations), ("overlays", shared.overlays)];
+    for (layer, disk) in layers {
         if let Some(disk) = disk {
             all.add(metrics::SHARED_DISK, &[("layer", layer)], number(disk.bytes));
             all.add(metrics::SHARED_DISK_PARTIAL, &[("layer", layer)], flag(disk.partial));
