@@ -105,17 +105,20 @@ pub(super) fn failed_start(host: &mut Host) -> Result<()> {
     host.make("a", 27101, &[])?;
     host.ok("mv /var/lib/left4me/overlays/test /var/lib/left4me/overlays/gone")?;
     let answer = host.l4("start a")?;
+    ensure!(answer.code == 1 && answer.stderr.contains("error: overlay test/base is not there"), "{}", answer.text());
+    // Refused before anything was asked of systemd.
+    host.expect_state("a", "stopped")?;
+    host.ok("mv /var/lib/left4me/overlays/gone /var/lib/left4me/overlays/test")?;
+    // What only the helper can see.
+    host.ok("cd /var/lib/left4me/runtime/a && rm -rf work && ln -s merged work")?;
+    let answer = host.l4("start a")?;
     ensure!(answer.code == 1, "{}", answer.text());
-    for part in [
-        "Job for left4me-server@a.service failed",
-        "error: instance a did not start",
-        "overlays/test",
-        "No such file",
-        "hint:",
-    ] {
+    for part in
+        ["Job for left4me-server@a.service failed", "error: instance a did not start", "runtime/a/work", "hint:"]
+    {
         ensure!(answer.stderr.contains(part), "{part:?} is missing in:\n{}", answer.stderr);
     }
-    host.ok("mv /var/lib/left4me/overlays/gone /var/lib/left4me/overlays/test")?;
+    host.ok("rm /var/lib/left4me/runtime/a/work")?;
     host.l4_ok("start a")?;
     host.expect_state("a", "running")
 }

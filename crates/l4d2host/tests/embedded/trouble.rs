@@ -49,7 +49,9 @@ fn a_start_that_fails_says_why_and_leaves_nothing(t: &TestHost) {
     fs::create_dir(t.root.join("overlays/here")).unwrap();
     t.initialize("port: 27015\noverlays: [here]\n");
     fs::remove_dir(t.root.join("overlays/here")).unwrap();
-    fails("overlays/here: No such file");
+    // This is seen before anything is asked of the supervisor.
+    let error = t.host.start(&t.one).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OverlayMissing, "{}", why(&error));
     t.game("exec sleep 1000");
     t.start();
     assert_eq!(t.state(), InstanceState::Running);
