@@ -25,7 +25,7 @@ struct Cli {
     json: bool,
 
     /// Wait so long where another command has the instance or the game; 0: not at all
-    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60)]
+    #[arg(long, allow_negative_numbers = true, global = true, value_name = "SECONDS", default_value_t = 60)]
     lock_timeout: u32,
 
     #[command(subcommand)]

@@ -33,7 +33,7 @@ pub(crate) struct Args {
     #[arg(value_parser = parse_name)]
     name: InstanceName,
     /// Begin with the log's last so many lines
-    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     lines: u32,
 }
 
