@@ -13,6 +13,7 @@ mod locks;
 mod metrics;
 mod sandboxed;
 mod trouble;
+mod updates;
 
 use anyhow::{Context, Result, ensure};
 
@@ -71,7 +72,7 @@ pub(crate) const TESTS: &[Test] = &[
         false,
         trouble::wrong_setup,
     ),
-    test("install is refused while servers run", Both, false, trouble::install_while_running),
+    test("twenty updates under ten servers, and back", Container, false, updates::twenty_under_ten_servers),
     test("a helper whose command was killed keeps the instance to itself", Both, false, locks::orphaned_helper),
     test("commands at the same time lose and break nothing", Container, false, locks::storm_of_commands),
     test("nor do they under the embedded supervisor", Container, false, locks::storm_without_systemd),

@@ -172,12 +172,3 @@ pub(super) fn wrong_setup(host: &mut Host) -> Result<()> {
     ensure!(elsewhere.code == 1 && elsewhere.stderr.contains("was installed for"), "{}", elsewhere.text());
     Ok(())
 }
-
-pub(super) fn install_while_running(host: &mut Host) -> Result<()> {
-    host.make("a", 27101, &[])?;
-    host.l4_ok("start a")?;
-    let answer =
-        host.machine.run("sudo -u left4me LEFT4ME_STEAMCMD=/var/lib/left4me/steamcmd/steamcmd l4d2ctl install")?;
-    ensure!(answer.code == 1 && answer.stderr.contains("instances run from the installation: a"), "{}", answer.text());
-    Ok(())
-}

@@ -98,7 +98,7 @@ pub(crate) fn size(bytes: u64) -> String {
 }
 
 fn tell(ui: &Ui, checked: &Checked) -> Result<ExitCode, Problem> {
-    let Checked { installed, newest, newest_since } = checked;
+    let Checked { installed, newest, newest_since, .. } = checked;
     let is_update = checked.is_update();
     let event = json!({
         "event": "checked",
@@ -109,7 +109,7 @@ fn tell(ui: &Ui, checked: &Checked) -> Result<ExitCode, Problem> {
     });
     let told = ui.data(&event, || match installed {
         Some(installed) if is_update => format!("build {newest} is there, {installed} is installed\n"),
-        Some(_) => format!("build {newest} is installed, and there is no other\n"),
+        Some(_) => format!("build {newest} is installed, and Steam has no other\n"),
         None => format!("build {newest} is there, no whole game is installed\n"),
     });
     match told {

@@ -33,7 +33,7 @@ fn no_and_then_yes_although_an_old_answer_is_cached() {
     let before = sandbox.tree();
     assert_eq!(fs::read_to_string(sandbox.dir.path().join(CACHE)).unwrap(), "9450001\n");
     let ran = check(&sandbox, &[], "9450001", "");
-    assert_eq!((ran.code, &*ran.stdout), (0, "build 9450001 is installed, and there is no other\n"), "{ran:?}");
+    assert_eq!((ran.code, &*ran.stdout), (0, "build 9450001 is installed, and Steam has no other\n"), "{ran:?}");
     for _ in 0..2 {
         let ran = check(&sandbox, &[], "9450002", "");
         assert_eq!((ran.code, &*ran.stdout), (10, "build 9450002 is there, 9450001 is installed\n"), "{ran:?}");

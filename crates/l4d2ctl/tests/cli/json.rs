@@ -26,11 +26,13 @@ fn each_command_prints_one_document() {
     let (status, _) = document(&sandbox, &["status"]);
     let fields = [
         "active_state",
+        "build_id",
         "enabled",
         "live",
         "main_pid",
         "name",
         "pending",
+        "pending_build_id",
         "port",
         "problems",
         "restarts",

@@ -35,14 +35,16 @@ pub struct Checked {
     pub newest: u64,
     /// Since when, in seconds since 1970, where Steam says it.
     pub newest_since: Option<u64>,
+    /// Whether it is here already: it was installed before, and rolled back from, or Steam has gone back to it.
+    pub is_here: bool,
 }
 
 impl Checked {
-    /// Whether an install would bring another build. Also an older one: Steam has then taken a build back, and clients
-    /// play the older.
+    /// Whether an install would bring a build that is not here. It may be an older one: Steam has then taken a build back,
+    /// and clients play the older.
     #[must_use]
     pub fn is_update(&self) -> bool {
-        self.installed != Some(self.newest)
+        !self.is_here
     }
 }
 
@@ -71,9 +73,11 @@ impl Host {
         let run = Run::new(&steamcmd, &home, Target::Directory(home.clone()), request)?
             .hinting("nothing was changed; `l4d2ctl install --check` asks again")?;
         let Public { build_id: newest, updated: newest_since } = ask(&run, &root, request, on_progress)?;
-        // Not the current one: who went back does not want to be told of the newer one every day.
-        let installed = Versions::read(&root)?.all().last().map(|version| version.build_id);
-        Ok(Checked { installed, newest, newest_since })
+        // Any of them, and not just the current one: who went back does not want to be told of the newer one every day.
+        let versions = Versions::read(&root)?;
+        let is_here = versions.all().iter().any(|version| version.build_id == newest);
+        let installed = versions.all().last().map(|version| version.build_id);
+        Ok(Checked { installed, newest, newest_since, is_here })
     }
 }
 
