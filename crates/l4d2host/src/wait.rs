@@ -28,10 +28,13 @@ impl Host {
             }
             // The state after the query: an answer that comes in between is one of the run before.
             let ended = match self.state_of(name)? {
-                InstanceState::Running | InstanceState::Starting | InstanceState::Unknown => None,
+                // One that crashed is stopping first; how it ended shows when that is over.
+                InstanceState::Running | InstanceState::Starting | InstanceState::Stopping | InstanceState::Unknown => {
+                    None
+                }
                 InstanceState::CrashLooping => Some("it crashed"),
                 InstanceState::Failed => Some("it failed"),
-                InstanceState::Stopped | InstanceState::Stopping => Some("it was stopped"),
+                InstanceState::Stopped => Some("it was stopped"),
             };
             if let Some(how) = ended {
                 return Err(self.not_answering(

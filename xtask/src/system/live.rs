@@ -248,7 +248,9 @@ pub(super) fn waiting_and_talking(host: &mut Host) -> Result<()> {
     for verb in ["start", "restart"] {
         let answer = host.l4(&format!("{verb} dies --wait=60"))?;
         ensure!(answer.code == 1 && answer.stdout.is_empty(), "{verb}: {}", answer.text());
-        for part in ["error: instance dies did not come up: it ", "Exiting with code 1", "hint: `l4d2ctl logs dies`"] {
+        for part in
+            ["error: instance dies did not come up: it crashed", "Exiting with code 1", "hint: `l4d2ctl logs dies`"]
+        {
             ensure!(answer.stderr.contains(part), "{verb}: {part:?} is missing in:\n{}", answer.stderr);
         }
     }

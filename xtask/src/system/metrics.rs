@@ -70,13 +70,15 @@ pub(super) fn served_and_written(host: &mut Host) -> Result<()> {
     let verified = host.machine.run(&format!("systemctl daemon-reload && systemd-analyze verify {names} 2>&1"))?;
     ensure!(verified.code == 0 && verified.stdout.is_empty(), "the examples do not verify: {}", verified.text());
 
-    host.ok("systemctl start left4me-metrics.service")?;
+    // Of one that nothing wants, systemd forgets how it ended.
+    host.ok("systemctl enable -q --now left4me-metrics.service")?;
     let ask = "exec 3<>/dev/tcp/127.0.0.1/9550 && printf 'GET /metrics HTTP/1.0\\r\\n\\r\\n' >&3 && cat <&3";
     let answer = host.machine.wait_until(&format!("bash -c \"{ask}\""), Duration::from_secs(30))?;
     let (head, served) = answer.split_once("\r\n\r\n").context("no head")?;
     ensure!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
     host.ok("systemctl stop left4me-metrics.service")?;
     let result = host.ok("systemctl show -P Result -P ExecMainStatus left4me-metrics.service")?;
+    host.ok("systemctl disable -q left4me-metrics.service")?;
     ensure!(result.split_whitespace().eq(["success", "0"]), "a stop is a clean end: {result}");
 
     host.ok("systemctl start left4me-textfile.service")?;
