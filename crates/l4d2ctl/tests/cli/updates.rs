@@ -181,3 +181,32 @@ fn what_is_pruned_was_used_by_nobody() {
     assert!(sees(&sandbox, "a", "left4dead2/steam.inf").contains("Build=9450006"));
     assert_eq!(builds(&sandbox, "a"), (Some(9_450_006), None));
 }
+
+#[test]
+fn what_killed_commands_left_is_swept() {
+    let sandbox = Sandbox::with_game();
+    assert_eq!(install(&sandbox, 9_450_002, &[]).code, 0);
+    let root = sandbox.root();
+    let entries = |dir: &str| {
+        let names = fs::read_dir(root.join(dir)).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names.join(" ")
+    };
+    for sweep in [&["prune"][..], &["install"][..]] {
+        // A tree that was being removed, one that was being folded, a generation that never counted, and the manifests of
+        // one that is gone and of one that never came.
+        for dir in ["tmp/generation/d", "tmp/fold/d", "generations/9450003", "tmp/update/probe/lower"] {
+            fs::create_dir_all(root.join(dir)).unwrap();
+        }
+        for id in ["9450003", "9450004"] {
+            fs::copy(root.join("manifests/9450002"), root.join("manifests").join(id)).unwrap();
+        }
+        let ran = if sweep == ["install"] { install(&sandbox, 9_450_002, &[]) } else { sandbox.run(sweep) };
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert_eq!((entries("generations"), entries("manifests")), ("9450002".into(), "9450002 installation".into()));
+        // An update that was begun is gone on with by the next, and not by a prune.
+        assert_eq!(entries("tmp"), if sweep == ["install"] { "" } else { "update" });
+    }
+    assert!(sandbox.ok(&["verify"]).starts_with("everything is as it was installed"));
+}

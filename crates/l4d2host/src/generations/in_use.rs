@@ -9,6 +9,8 @@ use overlay::record::Record;
 use overlay::stack::staged_layers;
 use rustix::io::Errno;
 
+use super::chain::manifest_name;
+use super::prune::FOLD;
 use super::versions::{Version, Versions};
 use crate::host::configured_root;
 use crate::staging::staged_version;
@@ -79,12 +81,13 @@ impl Host {
         Ok(in_use)
     }
 
-    /// Removes the generations that no version names and nobody uses: what a killed command has left, or what was in use
-    /// when it was no longer needed. The generations are locked; a start uses only what a version names.
+    /// Removes the generations that no version names and nobody uses, and manifests of none: what a killed command has left,
+    /// or what was in use when it was no longer needed. The generations are locked; a start uses only what a version names.
     pub(crate) fn sweep_generations(&self, root: &Dir, versions: &Versions) -> Result<Vec<GenerationId>> {
         let (generations, tmp) = (root.open_dir("generations")?, root.open_dir("tmp")?);
         let manifests = root.open_dir("manifests")?;
         tmp.remove(SWEPT)?;
+        tmp.remove(FOLD)?;
         let named: BTreeSet<&GenerationId> = versions.all().iter().flat_map(|version| &version.chain).collect();
         let there = generations.entries()?.into_iter().filter_map(|name| name.to_str()?.parse::<GenerationId>().ok());
         let mut unused: Vec<GenerationId> = there.filter(|id| !named.contains(id)).collect();
@@ -98,7 +101,13 @@ impl Host {
             generations.rename_new(id.as_str(), &tmp, SWEPT)?;
             generations.sync()?;
             tmp.remove(SWEPT)?;
-            manifests.remove(id.as_str())?;
+        }
+        let not_ours = manifest_name(&Layer::Installation);
+        let recorded = manifests.entries()?.into_iter().filter(|name| *name != *not_ours);
+        for id in recorded.filter_map(|name| name.to_str()?.parse::<GenerationId>().ok()) {
+            if !named.contains(&id) && !generations.exists(id.as_str())? {
+                manifests.remove(id.as_str())?;
+            }
         }
         Ok(unused)
     }

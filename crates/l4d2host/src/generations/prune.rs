@@ -26,7 +26,7 @@ use crate::lock::Lock;
 use crate::{Host, Result};
 
 /// What is being folded, in `tmp/`.
-const FOLD: &str = "fold";
+pub(super) const FOLD: &str = "fold";
 
 /// The beginning of the name of a manifest for an installation that is about to take its place; its inode follows.
 const NEXT: &str = "installation.next-";
