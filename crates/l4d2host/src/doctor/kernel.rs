@@ -6,6 +6,7 @@ use std::path::Path;
 use overlay::beneath::Dir;
 
 use super::{Finding, Lack, lack};
+use crate::Result;
 use crate::embedded::{Probe, probe};
 
 const MODPROBE: &str = "sudo modprobe overlay (Linux 6.8 or newer is needed: Debian 13 has 6.12)";
@@ -13,7 +14,7 @@ const MODPROBE: &str = "sudo modprobe overlay (Linux 6.8 or newer is needed: Deb
 /// `overlayfs` and `user-namespaces`, in this order; they are tried together.
 pub(super) fn look(root: Option<&Dir>) -> (Finding, Finding) {
     // Without a root directory, or one that can't be written to, there is no place to try it in.
-    match root.map(probe) {
+    match root.map(try_it) {
         Some(Ok(Probe::Mounts)) => (Ok("a mount was tried".to_owned()), Ok("tried".to_owned())),
         Some(Ok(Probe::NoMount(why))) => (Err(no_mount(why)), Ok("tried".to_owned())),
         Some(Ok(Probe::NoNamespaces(why))) => {
@@ -23,6 +24,11 @@ pub(super) fn look(root: Option<&Dir>) -> (Finding, Finding) {
             (overlayfs(), forbidden().map_or_else(|| Ok("not forbidden (not tried)".to_owned()), Err))
         }
     }
+}
+
+/// Several doctors may look at the same time.
+fn try_it(root: &Dir) -> Result<Probe> {
+    probe(&root.open_dir("tmp")?, &format!("doctor-{}", std::process::id()))
 }
 
 fn no_mount(why: String) -> Lack {

@@ -1,5 +1,5 @@
-//! Trying, for `doctor`, what a start needs: namespaces, and an overlay in them below this root directory. No version is
-//! compared, and nothing is left.
+//! Trying, for `doctor` and before an update, what a start needs: namespaces, and an overlay in them below this root
+//! directory. No version is compared, and nothing is left.
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
@@ -35,14 +35,15 @@ pub(crate) enum Probe {
     NoNamespaces(String),
 }
 
-/// Tries, in a process of its own: who enters a user namespace can't leave it.
-pub(crate) fn probe(root: &Dir) -> Result<Probe> {
-    let tmp = root.open_dir("tmp")?;
-    let name = format!("doctor-{}", std::process::id());
-    let dir = tmp.create_dir(&name, 0o700)?;
+/// Tries, in a process of its own: who enters a user namespace can't leave it. `name` is for a directory in `place`, which
+/// is gone afterwards.
+pub(crate) fn probe(place: &Dir, name: &str) -> Result<Probe> {
+    // Of a try that was killed.
+    place.remove(name)?;
+    let dir = place.create_dir(name, 0o700)?;
     let tried = ["lower", "upper", "work", "merged"].iter().try_for_each(|part| dir.create_dir(part, 0o700).map(drop));
     let said = tried.map_err(Error::from).and_then(|()| ask(Path::new(dir.label())));
-    tmp.remove(&name)?;
+    place.remove(name)?;
     let said = said?;
     match said.strip_prefix(ENTERED) {
         Some(MOUNTED) => Ok(Probe::Mounts),

@@ -81,7 +81,7 @@ impl Host {
         let place = open_place(root, &current.layers())?;
         let installation = root.open_dir("installation")?;
         warn_of_little_space(&installation, on_progress);
-        match probe(root)? {
+        match probe(&place, "probe")? {
             Probe::Mounts => {
                 place.make_dir("upper", 0o755)?;
                 // Overlayfs wants it empty.
