@@ -155,7 +155,7 @@ impl Run {
         let copy = || slave.try_clone().map_err(|e| Error::io("can't copy the pty", e));
         let mut command = match &self.target {
             Target::Directory(dir) => {
-                let mut command = session::command(&self.steamcmd);
+                let mut command = session::command(&self.steamcmd)?;
                 command.current_dir(dir);
                 command
             }

@@ -25,15 +25,19 @@ const SETSID: &str = "/usr/bin/setsid";
 const END_LIMIT: Duration = Duration::from_secs(5);
 
 /// Runs `program` in a session whose terminal is its stdin; without setsid(1), a process group has to do.
-pub(super) fn command(program: &Path) -> Command {
-    let setsid = Path::new(SETSID);
-    let mut command = if setsid.is_file() { Command::new(setsid) } else { Command::new(program) };
-    if setsid.is_file() {
+pub(super) fn command(program: &Path) -> Result<Command> {
+    // Asked once: two answers would give SteamCMD the other program's arguments.
+    let is_there =
+        Path::new(SETSID).try_exists().map_err(|e| Error::io(format!("can't look for {SETSID}"), e))?;
+    Ok(if is_there {
+        let mut command = Command::new(SETSID);
         command.arg("-c").arg(program);
+        command
     } else {
+        let mut command = Command::new(program);
         command.process_group(0);
-    }
-    command
+        command
+    })
 }
 
 /// Ends everything in the child's session: politely if the child still runs, then surely. Whatever came before, nothing
