@@ -7,6 +7,7 @@ mod check;
 mod clients;
 mod crash;
 mod fuzz;
+mod game;
 mod install;
 mod machine;
 mod odd_calls;

@@ -52,12 +52,3 @@ pub(crate) fn password(name: &str) -> Result<String> {
     ensure!(whole, "{} is {password:?}", path.display());
     Ok(password)
 }
-
-/// The build of the game, which both passes of an install brought.
-pub(crate) fn installed_build() -> Result<String> {
-    let read = |file: &str| fs::read_to_string(path("installation").join(file)).with_context(|| file.to_owned());
-    let (inf, manifest) = (read("left4dead2/steam.inf")?, read("steamapps/appmanifest_222860.acf")?);
-    let build = inf.lines().find_map(|line| line.strip_prefix("Build=")).context("no build in steam.inf")?;
-    ensure!(manifest.contains(&format!("\"buildid\"\t\t\"{build}\"")), "build {build} is not in {manifest}");
-    Ok(build.to_owned())
-}

@@ -31,8 +31,8 @@ pub(super) fn can_fail(place: &Place, errno: Errno) -> bool {
     calls.contains(&call)
 }
 
-/// What takes space, or puts on disk what was to take it.
-const WRITING: [Sysno; 22] = [
+/// What takes space, or puts on disk what was to take it; or is one namespace too many.
+const WRITING: [Sysno; 24] = [
     Sysno::write,
     Sysno::pwrite64,
     Sysno::writev,
@@ -55,10 +55,12 @@ const WRITING: [Sysno; 22] = [
     Sysno::copy_file_range,
     Sysno::inotify_add_watch,
     Sysno::fsconfig,
+    Sysno::fsetxattr,
+    Sysno::unshare,
 ];
 
 /// What reads from a disk that can go bad.
-const READING: [Sysno; 19] = [
+const READING: [Sysno; 21] = [
     Sysno::read,
     Sysno::pread64,
     Sysno::readv,
@@ -78,10 +80,12 @@ const READING: [Sysno; 19] = [
     Sysno::ftruncate,
     Sysno::fstatfs,
     Sysno::umount2,
+    Sysno::fchmod,
+    Sysno::fgetxattr,
 ];
 
 /// What changes a file system that may have become read-only.
-const CHANGING: [Sysno; 19] = [
+const CHANGING: [Sysno; 21] = [
     Sysno::open,
     Sysno::openat,
     Sysno::openat2,
@@ -101,6 +105,8 @@ const CHANGING: [Sysno; 19] = [
     Sysno::fchmodat,
     Sysno::ftruncate,
     Sysno::fsync,
+    Sysno::fchmod,
+    Sysno::fsetxattr,
 ];
 
 /// What makes a descriptor.

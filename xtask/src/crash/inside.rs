@@ -2,21 +2,22 @@
 //!
 //! What comes out is JSON for the outside, a line for each place and one at last.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use nix::errno::Errno;
 use nix::unistd::Pid;
 use serde_json::json;
-use syscalls::Sysno;
 
-use super::errors::{ERRORS, can_fail};
+use super::attack::{Attack, BLOCK, Point};
+use super::game::Game;
 use super::scenes::{SCENES, Scene};
-use super::trace::{self, Act, Place, Plan, Run, is_ours};
+use super::trace::{self, Act, Place, Plan, Run};
 use super::world::{Supervisor, World};
+use crate::build::succeed;
+use crate::onlooker::ROOT;
 
 /// After so long the rest is left for another call: a command in a machine may take ten minutes.
 const BUDGET: Duration = Duration::from_secs(400);
@@ -24,87 +25,8 @@ const BUDGET: Duration = Duration::from_secs(400);
 /// How often a place is tried that a run did not come to: how often a program waits or reads differs from run to run.
 const TRIES: u32 = 3;
 
-/// How many places among the calls of sudo, systemctl and PID 1 are tried.
-const OTHERS: usize = 50;
-
-/// A kind of attack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Attack {
-    /// Kill the process that makes the call.
-    Process,
-    /// Kill its process group.
-    Group,
-    /// Kill sudo or systemctl at one of their calls.
-    Others,
-    /// Kill the command while PID 1 makes one of its calls.
-    Manager,
-    /// Let the call fail.
-    Error(Errno),
-}
-
-impl Attack {
-    pub(super) const KILLS: [(&str, Self); 4] = [
-        ("kill", Self::Process),
-        ("kill-group", Self::Group),
-        ("kill-others", Self::Others),
-        ("kill-pid1", Self::Manager),
-    ];
-
-    pub(super) fn parse(word: &str) -> Result<Self> {
-        let kills = Self::KILLS.into_iter();
-        let mut all = kills.chain(ERRORS.map(|(name, errno)| (name, Self::Error(errno))));
-        all.find(|(name, _)| *name == word).map(|(_, attack)| attack).with_context(|| format!("no attack {word:?}"))
-    }
-
-    fn act(self) -> Act {
-        match self {
-            Self::Process | Self::Others => Act::Kill,
-            Self::Group => Act::KillGroup,
-            Self::Manager => Act::KillCommand,
-            Self::Error(errno) => Act::Fail(errno),
-        }
-    }
-
-    /// Whether it is for this call.
-    fn is_place(self, place: &Place) -> bool {
-        let program = place.key.program.as_str();
-        match self {
-            Self::Process | Self::Group => is_ours(program),
-            Self::Error(errno) => is_ours(program) && can_fail(place, errno),
-            Self::Others => ["sudo", "systemctl"].iter().any(|other| program.starts_with(other)),
-            Self::Manager => program == "systemd",
-        }
-    }
-
-    /// Its places among the calls of a run.
-    fn places(self, calls: &[Place]) -> Vec<Place> {
-        let mut before = BTreeMap::new();
-        let mut places = Vec::new();
-        for place in calls {
-            let is_like_before = before.insert(&place.key, place.call()) == Some(Sysno::rt_sigaction);
-            if self.is_place(place) && !(self.kills_caller() && is_like_before) {
-                places.push(place.clone());
-            }
-        }
-        if matches!(self, Self::Others | Self::Manager) { spread(places, OTHERS) } else { places }
-    }
-
-    /// How a process takes signals ends with it. So one that is killed after such a call leaves what it had left before, and
-    /// of the 121 in a row with which glibc begins each process the first is tried.
-    fn kills_caller(self) -> bool {
-        matches!(self, Self::Process | Self::Group)
-    }
-}
-
-/// So many of a list, evenly spread.
-fn spread(places: Vec<Place>, most: usize) -> Vec<Place> {
-    let count = places.len();
-    if count <= most {
-        return places;
-    }
-    let chosen: Vec<usize> = (0..most).map(|n| (2 * n + 1) * count / (2 * most)).collect();
-    places.into_iter().enumerate().filter(|(index, _)| chosen.contains(index)).map(|(_, place)| place).collect()
-}
+/// What a server may have written to its log meanwhile, and locks that were never taken before.
+const WRITTEN_BESIDES: u64 = 8 * BLOCK;
 
 /// `crash-inside SUPERVISOR COMMAND ATTACK,… MOST FROM`: the attacks on a command, each at so many places at most (0: all),
 /// from a number among all of them on.
@@ -115,30 +37,30 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let attacks = attacks.split(',').map(|word| Ok((word, Attack::parse(word)?))).collect::<Result<Vec<_>>>()?;
     let scratch = std::env::temp_dir().join("crash");
     fs::create_dir_all(&scratch)?;
-    let mut bench = Bench { scene, world: World::new(supervisor)?, scratch };
+    let mut bench = Bench { scene, world: World::new(supervisor, scene.game)?, scratch };
     let (most, from): (usize, usize) = (most.parse()?, from.parse()?);
     let calls = bench.calls(from == 0)?;
-    let places = attacks.iter().flat_map(|(word, attack)| {
-        let places = attack.places(&calls);
-        let places = if most > 0 { spread(places, most) } else { places };
-        places.into_iter().map(move |place| (*word, *attack, place))
+    let points = attacks.iter().flat_map(|(word, attack)| {
+        let points = attack.points(scene, &calls, most).into_iter();
+        points.map(move |point| (*word, *attack, point))
     });
-    let places: Vec<_> = places.collect();
+    let points: Vec<_> = points.collect();
     let begin = Instant::now();
     let mut next = from;
-    for (word, attack, place) in places.iter().skip(from).take_while(|_| begin.elapsed() < BUDGET) {
+    for (word, attack, point) in points.iter().skip(from).take_while(|_| begin.elapsed() < BUDGET) {
         next += 1;
-        let outcome = match bench.attack_at(*attack, place) {
+        let outcome = match bench.attack_at(*attack, point) {
             Ok(true) => json!({ "attack": word, "outcome": "hit" }),
-            Ok(false) => json!({ "attack": word, "outcome": "missed", "text": place.to_string() }),
+            Ok(false) => json!({ "attack": word, "outcome": "missed", "text": point.to_string() }),
             Err(error) => {
-                bench.world = World::new(supervisor)?;
-                json!({ "attack": word, "outcome": "failed", "text": format!("{place}: {error:#}") })
+                bench.world = World::new(supervisor, scene.game)?;
+                json!({ "attack": word, "outcome": "failed", "text": format!("{point}: {error:#}") })
             }
         };
         println!("{outcome}");
     }
-    println!("{}", json!({ "next": next, "left": places.len() - next }));
+    bench.world.leave()?;
+    println!("{}", json!({ "next": next, "left": points.len() - next }));
     Ok(())
 }
 
@@ -156,11 +78,11 @@ impl Bench {
             return Ok(serde_json::from_slice(&fs::read(file)?)?);
         }
         // Once for what is only done at first: a directory that is made, a link that is set.
-        self.world.prepare(self.scene.before)?;
+        self.world.prepare(self.scene)?;
         let first = self.command(None)?;
         ensure!(first.code == 0, "it fails without an attack: {}\n{}", first.code, first.stderr);
         self.world.check_done(self.scene).context("without an attack")?;
-        self.world.prepare(self.scene.before)?;
+        self.world.prepare(self.scene)?;
         let calls = self.command(None)?.calls;
         fs::write(file, serde_json::to_vec(&calls)?)?;
         Ok(calls)
@@ -183,10 +105,14 @@ impl Bench {
     }
 
     /// Whether it was hit; an error is what did not hold.
-    fn attack_at(&mut self, attack: Attack, place: &Place) -> Result<bool> {
+    fn attack_at(&mut self, attack: Attack, point: &Point) -> Result<bool> {
+        let (place, act) = match point {
+            Point::Call(place, act) => (place, *act),
+            Point::Room(bytes) => return self.run_with_room(*bytes).map(|()| true),
+        };
         for _ in 0..TRIES {
-            self.world.prepare(self.scene.before).context("can't prepare")?;
-            let run = self.command(Some((place, attack.act())))?;
+            self.world.prepare(self.scene).context("can't prepare")?;
+            let run = self.command(Some((place, act)))?;
             if run.hit {
                 self.judge(attack, place, &run)
                     .with_context(|| format!("exit code {}: {}", run.code, run.stderr.trim()))?;
@@ -199,24 +125,78 @@ impl Bench {
 
     fn judge(&self, attack: Attack, place: &Place, run: &Run) -> Result<()> {
         ensure!(!run.stderr.contains("panicked") && run.code != 101 && run.code != 134, "it panicked");
-        self.world.check_whole().context("after the first run")?;
+        self.world.check_whole(self.scene).context("after the first run")?;
         if let Attack::Error(_) = attack {
             ensure!(run.code == 0 || names_something(&run.stderr), "the error names nothing");
         }
         if run.code == 0 && !becomes_the_game(&place.key.program) {
             self.world.check_done(self.scene).context("it said that it was done")?;
         }
-        let again = self.scene.command;
-        let output = if self.scene.as_root {
-            std::process::Command::new(again[0]).args(&again[1..]).env_clear().output()
-        } else {
-            self.world.service_user_command(again).output()
-        };
-        let output = output.context("can't run it again")?;
+        // What a killed one has started ends by itself; and where it has not yet, it does no harm to the next.
+        if self.scene.is_of_game() && place.nth.is_multiple_of(2) {
+            self.world.wait_for_quiet(self.scene.after).context("after the first run")?;
+        }
+        self.run_again()
+    }
+
+    fn run_again(&self) -> Result<()> {
+        let output = self.untraced()?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         ensure!(output.status.success(), "the second run failed: {}: {said}", output.status);
         self.world.check_done(self.scene).context("after the second run")
     }
+
+    fn untraced(&self) -> Result<Output> {
+        let words = self.scene.command;
+        let output = if self.scene.as_root {
+            Command::new(words[0]).args(&words[1..]).env_clear().output()
+        } else {
+            self.world.service_user_command(words).output()
+        };
+        output.context("can't run it")
+    }
+
+    /// With room for so many bytes it does what it is to do, or says why not, and gives back what it took.
+    fn run_with_room(&mut self, bytes: u64) -> Result<()> {
+        self.world.prepare(self.scene).context("can't prepare")?;
+        let before = used()?;
+        resize(&(before + bytes).to_string())?;
+        let output = self.untraced();
+        let after = used();
+        resize("50%")?;
+        let (output, after) = (output?, after?);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let held = || {
+            ensure!(!said.contains("panicked"), "it panicked");
+            self.world.check_whole(self.scene).context("after the first run")?;
+            if output.status.success() {
+                return self.world.check_done(self.scene).context("it said that it was done");
+            }
+            ensure!(said.contains("error: ") && names_want_of_room(&said), "the error is another");
+            // The first installation goes on where it was, and keeps what it has.
+            let is_first = self.scene.game == Game::None;
+            ensure!(is_first || after <= before + WRITTEN_BESIDES, "it kept {} bytes", after - before);
+            self.run_again()
+        };
+        held().with_context(|| format!("{}: {}", output.status, said.trim()))
+    }
+}
+
+/// How many bytes are used on the disk that left4me has here.
+fn used() -> Result<u64> {
+    let stat = rustix::fs::statvfs(ROOT).with_context(|| format!("can't look at {ROOT}"))?;
+    Ok((stat.f_blocks - stat.f_bfree) * stat.f_frsize)
+}
+
+fn resize(size: &str) -> Result<()> {
+    let is_own = rustix::fs::statfs(ROOT)?.f_type == rustix::fs::statfs("/dev/shm")?.f_type;
+    ensure!(is_own, "{} has no tmpfs of its own that could be small", Path::new(ROOT).display());
+    succeed(Command::new("mount").args(["-o", &format!("remount,size={size}"), ROOT]))
+}
+
+/// Whether it says that there was no room: ours, or SteamCMD's last lines, which are its reason.
+fn names_want_of_room(stderr: &str) -> bool {
+    ["No space left", "disk is full", "disk space", "free"].iter().any(|words| stderr.contains(words))
 }
 
 /// What is a server already, or its supervisor: killed, it is a server that was lost a moment after its start, and the status

@@ -1,8 +1,9 @@
 //! The commands that are killed, each from which state into which.
 
+use super::game::Game;
 use super::world::{NAME, SPEC_FILE, State, Supervisor};
 
-/// What else a command does to the instance, or to the game.
+/// What else a command does to the instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
     Nothing,
@@ -10,17 +11,19 @@ pub(super) enum Effect {
     Spec,
     /// Its upper is empty.
     Emptied,
-    /// The game is of the new build.
-    Build,
 }
 
 /// A command and what it does.
 pub(super) struct Scene {
     pub(super) name: &'static str,
     pub(super) before: State,
+    /// Which builds of the game there are before it.
+    pub(super) game: Game,
     pub(super) command: &'static [&'static str],
     pub(super) after: State,
     pub(super) effect: Effect,
+    /// The builds that there are afterwards, and the current one.
+    pub(super) builds: (&'static [u64], u64),
     /// Run by root itself and not by the service user.
     pub(super) as_root: bool,
     /// What goes on after the command's own end and is looked at, too.
@@ -29,12 +32,30 @@ pub(super) struct Scene {
 
 const OVERLAY: &str = "/usr/local/libexec/left4me/left4me-overlay";
 
+/// The builds, where a command does nothing to them.
+const UNCHANGED: &[u64] = &[1, 2];
+
 const fn scene(name: &'static str, before: State, command: &'static [&'static str], after: State) -> Scene {
-    Scene { name, before, command, after, effect: Effect::Nothing, as_root: false, linger: None }
+    let (effect, game, builds) = (Effect::Nothing, Game::Two, (UNCHANGED, 2));
+    Scene { name, before, game, command, after, effect, builds, as_root: false, linger: None }
 }
 
-pub(super) const SCENES: [Scene; 9] = [
-    Scene { effect: Effect::Build, ..scene("install", State::Stopped, &["l4d2ctl", "install"], State::Stopped) },
+/// One that changes which builds there are, and the instance not.
+const fn of_game(
+    name: &'static str,
+    (state, game): (State, Game),
+    command: &'static [&'static str],
+    builds: (&'static [u64], u64),
+) -> Scene {
+    Scene { game, builds, ..scene(name, state, command, state) }
+}
+
+pub(super) const SCENES: [Scene; 13] = [
+    of_game("first-install", (State::Missing, Game::None), &["l4d2ctl", "install"], (&[3], 3)),
+    of_game("install", (State::Running, Game::Two), &["l4d2ctl", "install"], (&[1, 2, 3], 3)),
+    of_game("rollback", (State::Running, Game::Two), &["l4d2ctl", "rollback", "9450001"], (&[1, 2], 1)),
+    of_game("prune", (State::Running, Game::Four), &["l4d2ctl", "prune", "--keep", "0"], (&[2, 4], 4)),
+    of_game("fold", (State::Stopped, Game::Four), &["l4d2ctl", "prune", "--keep", "0"], (&[4], 4)),
     Scene {
         effect: Effect::Spec,
         ..scene("initialize", State::Missing, &["l4d2ctl", "initialize", NAME, "-f", SPEC_FILE], State::Stopped)
@@ -58,5 +79,15 @@ impl Scene {
     /// Whether there is such a command under this supervisor; the helper is systemd's alone.
     pub(super) fn is_of(&self, supervisor: Supervisor) -> bool {
         supervisor == Supervisor::Systemd || !self.as_root
+    }
+
+    /// Whether it changes which builds there are, or the current one.
+    pub(super) fn is_of_game(&self) -> bool {
+        self.game != Game::Two || self.builds != (UNCHANGED, 2)
+    }
+
+    /// Whether a server runs that is to notice nothing.
+    pub(super) fn keeps_running(&self) -> bool {
+        self.before == State::Running && self.after == State::Running
     }
 }

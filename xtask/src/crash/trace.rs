@@ -21,6 +21,7 @@ use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::{Signal, kill, killpg, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Gid, Pid, Uid, getpgid, setgid, setgroups, setpgid, setuid};
+use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
 use serde::{Deserialize, Serialize};
 use syscalls::Sysno;
 
@@ -159,7 +160,7 @@ fn spawn_stub(plan: &Plan) -> Result<Child> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn().context("can't run the stub")
 }
 
-/// The stub: leads a process group, becomes the user, stops to be seized, and becomes the command.
+/// The stub: leads a process group on one processor, becomes the user, stops to be seized, and becomes the command.
 pub(crate) fn stub(args: &[String]) -> Result<()> {
     let [uid, gid, program, args @ ..] = args else { bail!("the stub needs a user and a command") };
     let (uid, gid) = (Uid::from_raw(uid.parse()?), Gid::from_raw(gid.parse()?));
@@ -167,6 +168,10 @@ pub(crate) fn stub(args: &[String]) -> Result<()> {
     setgroups(&[gid])?;
     setgid(gid)?;
     setuid(uid)?;
+    // With one processor it hashes in one thread, whose calls come in the same order each time.
+    let mut processor = CpuSet::new();
+    processor.set(sched_getcpu());
+    sched_setaffinity(None, &processor)?;
     raise(Signal::SIGSTOP)?;
     Err(Command::new(program).args(args).exec()).with_context(|| format!("can't run {program}"))
 }

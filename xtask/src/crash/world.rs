@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use super::game::{FIRST, Game, LAYERS, NEWEST, Shelf};
 use super::scenes::{Effect, Scene};
-use crate::onlooker::{ROOT, entries, held, installed_build, password, path};
+use crate::onlooker::{ROOT, entries, held, password, path};
 
 pub(super) const NAME: &str = "a";
 /// Where the spec lies that a command is to read.
@@ -51,28 +52,42 @@ pub(super) struct World {
     new_spec: u32,
     rcon_password: Option<String>,
     marked: bool,
+    /// The process of the server, where it runs before the command.
+    server: Option<u64>,
+    /// The builds of the game; none only until they are brought.
+    shelf: Option<Shelf>,
     /// What this harness was started among.
     environment: Vec<(String, String)>,
 }
 
 impl World {
-    pub(super) fn new(supervisor: Supervisor) -> Result<Self> {
+    pub(super) fn new(supervisor: Supervisor, game: Game) -> Result<Self> {
         let owner = fs::metadata(ROOT)?;
         let word = if supervisor == Supervisor::Systemd { "systemd" } else { "embedded" };
+        let newest = (FIRST + NEWEST).to_string();
         let environment = [
             ("HOME", ROOT),
             ("LEFT4ME_SUPERVISOR", word),
             ("LEFT4ME_STEAMCMD", "/var/lib/left4me/steamcmd/steamcmd"),
-            ("LEFT4ME_SIM_BUILD", "1"),
+            ("LEFT4ME_SIM_BUILD", &newest),
         ];
         let environment = environment.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
         let user = (owner.uid(), owner.gid());
-        let world = Self { supervisor, user, spec: 0, new_spec: 0, rcon_password: None, marked: false, environment };
+        let (rcon_password, server, shelf) = (None, None, None);
+        let mut world =
+            Self { supervisor, user, spec: 0, new_spec: 0, rcon_password, marked: false, server, shelf, environment };
         world.service_user(&["mkdir", "-p", "/var/lib/left4me/overlays/base/left4dead2/cfg"])?;
         let cfg = path("overlays/base/left4dead2/cfg/server.cfg");
         fs::write(&cfg, "sv_tags base\n")?;
         chown(&cfg, Some(user.0), Some(user.1))?;
+        world.umount()?;
+        world.l4d2ctl(&["delete", NAME])?;
+        world.shelf = Some(Shelf::fill(&world, game)?);
         Ok(world)
+    }
+
+    fn shelf(&self) -> Result<&Shelf> {
+        self.shelf.as_ref().context("no builds were brought")
     }
 
     pub(super) fn environment(&self) -> Vec<(&str, &str)> {
@@ -96,14 +111,26 @@ impl World {
     }
 
     fn l4d2ctl(&self, words: &[&str]) -> Result<String> {
-        self.service_user(&[&["l4d2ctl"], words].concat())
+        self.l4d2ctl_with(words, &[])
     }
 
-    /// Brings the instance into the state, with a spec that it was not started with, marks in its upper, and the next
-    /// spec ready.
-    pub(super) fn prepare(&mut self, state: State) -> Result<()> {
+    /// One that has to succeed, with more in its environment; its stdout.
+    pub(super) fn l4d2ctl_with(&self, words: &[&str], environment: &[(&str, &str)]) -> Result<String> {
+        let mut command = self.service_user_command(&[&["l4d2ctl"], words].concat());
+        let output = command.envs(environment.iter().copied()).output().context("can't run l4d2ctl")?;
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        ensure!(output.status.success(), "l4d2ctl {words:?}: {}\n{out}{err}", output.status);
+        Ok(out.into_owned())
+    }
+
+    /// Brings the builds of the game and the instance into the state that a command begins from, with a spec that the
+    /// instance was not started with, marks in its upper, and the next spec ready.
+    pub(super) fn prepare(&mut self, scene: &Scene) -> Result<()> {
+        let state = scene.before;
         // Left by a command that was killed and could not be repeated, if by anything.
         self.umount()?;
+        let runs = path("instances/a").exists() && self.state()? == "running";
+        self.shelf()?.restore(self, runs)?;
         match state {
             State::Missing => drop(self.l4d2ctl(&["delete", NAME])?),
             State::Stopped => {
@@ -116,7 +143,7 @@ impl World {
                 if self.state()? != "running" {
                     // Before it is mounted: what changes below a mount is undefined.
                     self.mark()?;
-                    self.l4d2ctl(&["start", NAME])?;
+                    self.shelf()?.start_on_second(self, || self.l4d2ctl(&["start", NAME]).map(drop))?;
                 }
             }
             State::Staged => self.prepare_staged()?,
@@ -129,10 +156,15 @@ impl World {
         self.rcon_password = exists.then(|| password(NAME)).transpose()?;
         self.new_spec = self.spec + 1;
         fs::write(SPEC_FILE, spec(self.new_spec)).context("can't write the spec")?;
-        let build = self.build().to_string();
-        let place = self.environment.iter_mut().find(|(key, _)| key == "LEFT4ME_SIM_BUILD");
-        place.context("no build")?.1 = build;
+        self.server = self.status()?.and_then(|status| status["main_pid"].as_u64());
+        ensure!(self.server.is_some() == (state == State::Running), "the server is process {:?}", self.server);
         Ok(())
+    }
+
+    /// Leaves nothing that another world would find.
+    pub(super) fn leave(&self) -> Result<()> {
+        self.umount()?;
+        self.l4d2ctl(&["delete", NAME]).map(drop)
     }
 
     /// Stopped, with a plan to mount from.
@@ -197,9 +229,14 @@ impl World {
         Ok(status.map_or("not-found".to_owned(), |status| status["state"].as_str().unwrap_or("?").to_owned()))
     }
 
-    /// What holds also after a command that was killed half way: the instance is the old one or the new one, whole.
-    pub(super) fn check_whole(&self) -> Result<()> {
+    /// What holds also after a command that was killed half way: the instance is the old one or the new one, whole, and so
+    /// is the game.
+    pub(super) fn check_whole(&self, scene: &Scene) -> Result<()> {
+        self.shelf()?.check_whole(scene)?;
         if let Some(status) = self.status()? {
+            let pid = status["main_pid"].as_u64();
+            let is_as_before = status["state"] == "running" && pid == self.server;
+            ensure!(is_as_before || !scene.keeps_running(), "the server was {:?}: {status}", self.server);
             ensure!(!crate::machine::is_damaged(&status), "status shows damage: {status}");
             let found = self.check_spec()?;
             ensure!(!status["revision"].is_null(), "no revision: {status}");
@@ -228,8 +265,12 @@ impl World {
     /// What holds after a command that has said that it is done.
     pub(super) fn check_done(&self, scene: &Scene) -> Result<()> {
         let after = scene.after;
-        self.check_whole()?;
+        self.check_whole(scene)?;
         self.wait_for_quiet(after)?;
+        super::game::check_done(self, scene)?;
+        if let Some(pid) = self.server.filter(|_| scene.keeps_running()) {
+            self.shelf()?.check_server(self, pid)?;
+        }
         let status = self.status()?;
         let state = status.as_ref().map_or("not-found", |status| status["state"].as_str().unwrap_or("?"));
         let expected = match after {
@@ -259,16 +300,7 @@ impl World {
         ensure!(left.is_empty(), "tmp holds {left:?}");
         let dirs = [path("instances/a"), path("runtime/a")].iter().filter(|dir| dir.exists()).count();
         ensure!(dirs == if after == State::Missing { 0 } else { 2 }, "{dirs} of its directories are there");
-        if scene.effect == Effect::Build {
-            let build = installed_build()?;
-            ensure!(build == self.build().to_string(), "the build is {build}, not {}", self.build());
-        }
         if self.supervisor == Supervisor::Systemd { Self::check_systemd(after) } else { Ok(()) }
-    }
-
-    /// The build that an install brings.
-    fn build(&self) -> u32 {
-        1000 + self.new_spec
     }
 
     fn check_systemd(after: State) -> Result<()> {
@@ -284,18 +316,19 @@ impl World {
     }
 
     /// Waits until nothing of ours runs but what is to run.
-    fn wait_for_quiet(&self, after: State) -> Result<()> {
+    pub(super) fn wait_for_quiet(&self, after: State) -> Result<()> {
         let until = Instant::now() + SETTLE;
         loop {
             let running = processes();
             let embedded = self.supervisor == Supervisor::Embedded && after == State::Running;
             // The supervisor's own process is of the name.
             let expected = usize::from(embedded);
-            if running.len() == expected && !busy_unit(self.supervisor) {
+            let updates = update_mounts();
+            if running.len() == expected && updates.is_empty() && !busy_unit(self.supervisor) {
                 return Ok(());
             }
             if Instant::now() >= until {
-                bail!("still at work after {} s: {running:?}", SETTLE.as_secs());
+                bail!("still at work after {} s: {running:?}, an update's mount in {updates:?}", SETTLE.as_secs());
             }
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -317,7 +350,7 @@ fn check_staged() -> Result<()> {
         return Ok(());
     }
     let read = |file: &str| fs::read_to_string(staged.join(file)).with_context(|| format!("staged/{file}"));
-    ensure!(read("layers")? == "overlay base\ninstallation\n", "staged/layers is {:?}", read("layers"));
+    ensure!(read("layers")? == format!("overlay base\n{LAYERS}"), "staged/layers is {:?}", read("layers"));
     ensure!(read("launch")?.contains("+hostport\n"), "staged/launch is {:?}", read("launch"));
     ensure!(read("revision")?.len() == 17, "staged/revision is {:?}", read("revision"));
     ensure!(read("cfg/server_base.cfg")? == "sv_tags base\n", "server_base.cfg is not whole");
@@ -328,7 +361,9 @@ fn check_staged() -> Result<()> {
 }
 
 fn spec(number: u32) -> String {
-    format!("port: 27101\noverlays:\n  - path: base\n    alias: base\nconfig:\n  - hostname \"{number}\"\n")
+    format!(
+        "port: 27101\noverlays:\n  - path: base\n    alias: base\nconfig:\n  - hostname \"{number}\"\n  - sim_rehash 50\n"
+    )
 }
 
 fn root(words: &[&str]) -> Result<()> {
@@ -347,6 +382,15 @@ fn processes() -> Vec<(i32, String)> {
         is_one.then_some((pid, name))
     };
     pids.filter_map(told).collect()
+}
+
+/// The processes that have SteamCMD's overlay mounted, in whatever namespace.
+fn update_mounts() -> Vec<String> {
+    let has_it = |pid: &String| {
+        let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+        mounts.contains(" left4me-update ")
+    };
+    entries("/proc").into_iter().filter(|name| name.parse::<u32>().is_ok()).filter(has_it).collect()
 }
 
 /// Whether systemd still does something with the unit.

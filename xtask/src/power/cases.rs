@@ -1,13 +1,14 @@
 //! The commands whose power is cut, and the moments that they begin from.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::machine::{INSTALL_GAME, Machine, Moment, Vm, install_programs};
 
 /// What is there when a command begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum When {
     /// left4me alone.
     Bare,
@@ -15,6 +16,12 @@ pub(super) enum When {
     Installed,
     /// The same, running.
     Running,
+    /// Still running, and a second build is current.
+    Updated,
+    /// Running on the second of four builds, the last of which is current.
+    Four,
+    /// The same without a server.
+    Idle,
 }
 
 /// A command.
@@ -45,6 +52,11 @@ pub(super) fn initialize(name: &str, spec: &str) -> String {
 const DISABLED: &str =
     "systemctl stop left4me-server@keep && rm /etc/systemd/system/multi-user.target.wants/left4me-server@keep.service";
 
+/// Has SteamCMD bring a build, by its last digit.
+fn install(build: u32) -> String {
+    INSTALL_GAME.replace("env ", &format!("env LEFT4ME_SIM_BUILD=945000{build} "))
+}
+
 /// All run as root, which becomes the service user by itself: without sudo in front less is spent before the command.
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, when, script: &str| Case {
@@ -53,12 +65,17 @@ pub(super) fn cases() -> Vec<Case> {
         prepare: "",
         script: script.to_owned(),
         installs: name.starts_with("install"),
-        runs: name.starts_with("start") || name.ends_with("over an old one"),
+        runs: matches!(when, When::Updated | When::Four)
+            || name.starts_with("start")
+            || name.contains("over an old one"),
         empties: ["reset", "delete"].contains(&name),
     };
     vec![
         case("install", When::Bare, INSTALL_GAME),
-        case("install a later build", When::Installed, &INSTALL_GAME.replace("env ", "env LEFT4ME_SIM_BUILD=9450002 ")),
+        Case { runs: true, ..case("install an update", When::Running, &install(2)) },
+        case("rollback", When::Updated, "l4d2ctl rollback 9450001"),
+        case("prune", When::Four, "l4d2ctl prune --keep 0"),
+        case("prune into the installation", When::Idle, "l4d2ctl prune --keep 0"),
         case("initialize", When::Installed, &initialize("fresh", FRESH_SPEC)),
         case("initialize over an old one", When::Running, &initialize("keep", NEW_SPEC)),
         case("start", When::Installed, "l4d2ctl start keep"),
@@ -69,19 +86,20 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// The moments, in the order of [`When`].
+/// The moments, as far as they are needed.
 pub(super) struct Moments {
-    moments: Vec<Moment>,
+    moments: BTreeMap<When, Moment>,
     /// What the moments lie in.
     _vm: Vm,
 }
 
 impl Moments {
-    pub(super) fn of(&self, when: When) -> &Moment {
-        &self.moments[when as usize]
+    pub(super) fn of(&self, when: When) -> Result<&Moment> {
+        self.moments.get(&when).with_context(|| format!("the moment {when:?} was not saved"))
     }
 
-    pub(super) fn make() -> Result<Self> {
+    /// Each comes out of the one before.
+    pub(super) fn make(wanted: &[When]) -> Result<Self> {
         let mut vm = Vm::boot()?;
         // Nothing is written but what is asked for, however long the machine has for it: what a command forgot to sync
         // would otherwise be on disk by luck.
@@ -92,22 +110,42 @@ impl Moments {
         vm.ok("l4d2ctl delete nothing")?;
         vm.ok("sudo -u left4me sh -c 'mkdir -p /var/lib/left4me/overlays/test/base/left4dead2/cfg && \
                echo sv_tags base > /var/lib/left4me/overlays/test/base/left4dead2/cfg/server.cfg'")?;
-        let bare = save(&mut vm, "bare")?;
-        vm.ok(&format!("{INSTALL_GAME} 2>&1"))?;
-        vm.ok(&initialize("keep", OLD_SPEC))?;
-        let installed = save(&mut vm, "installed")?;
-        vm.ok("l4d2ctl start keep")?;
-        vm.wait_until(
-            "test -n \"$(ls /var/lib/left4me/runtime/keep/upper/left4dead2/logs)\"",
-            Duration::from_secs(60),
-        )?;
-        let running = save(&mut vm, "running")?;
+        let mut moments = BTreeMap::new();
+        let last = wanted.iter().max().copied().unwrap_or(When::Bare);
+        for when in ALL.into_iter().filter(|when| *when <= last) {
+            when.arrive(&mut vm).with_context(|| format!("the way to {when:?}"))?;
+            if wanted.contains(&when) {
+                vm.ok("sync")?;
+                moments.insert(when, vm.save(&format!("{when:?}"))?);
+            }
+        }
         vm.turn_off()?;
-        Ok(Self { moments: vec![bare, installed, running], _vm: vm })
+        Ok(Self { moments, _vm: vm })
     }
 }
 
-fn save(vm: &mut Vm, name: &str) -> Result<Moment> {
-    vm.ok("sync")?;
-    vm.save(name)
+const ALL: [When; 6] = [When::Bare, When::Installed, When::Running, When::Updated, When::Four, When::Idle];
+
+impl When {
+    /// What is to be done from the moment before.
+    fn arrive(self, vm: &mut Vm) -> Result<()> {
+        match self {
+            Self::Bare => {}
+            Self::Installed => {
+                vm.ok(&format!("{INSTALL_GAME} 2>&1"))?;
+                vm.ok(&initialize("keep", OLD_SPEC))?;
+            }
+            Self::Running => {
+                vm.ok("l4d2ctl start keep")?;
+                vm.wait_until(
+                    "test -n \"$(ls /var/lib/left4me/runtime/keep/upper/left4dead2/logs)\"",
+                    Duration::from_secs(60),
+                )?;
+            }
+            Self::Updated => drop(vm.ok(&install(2))?),
+            Self::Four => drop(vm.ok(&format!("l4d2ctl restart keep && {} && {}", install(3), install(4)))?),
+            Self::Idle => drop(vm.ok("l4d2ctl stop keep")?),
+        }
+        Ok(())
+    }
 }

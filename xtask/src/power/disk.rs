@@ -2,37 +2,31 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::game::{Builds, Thing};
+
 pub(super) const ROOT: &str = "var/lib/left4me";
 const WANTS: &str = "etc/systemd/system/multi-user.target.wants";
 
-/// One file, link or directory.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Entry {
-    mode: u32,
-    owner: u32,
-    content: Vec<u8>,
-}
-
-/// Everything that commands answer for, by its path below the root directory; the links of units by `enabled/NAME`.
-pub(super) type Look = BTreeMap<String, Entry>;
+/// Everything that commands answer for, by its path below the root directory; the links of units by `enabled/NAME`, the
+/// builds of the game by `build/NUMBER/PATH`, and by `current` which one is started.
+pub(super) type Look = BTreeMap<String, Thing>;
 
 /// Looks at a disk that is mounted at `tree`.
 pub(super) fn look(tree: &Path) -> Result<Look> {
     let mut look = Look::new();
     let root = tree.join(ROOT);
-    for part in ["installation", "instances", "runtime", ".steam"] {
+    for part in ["instances", "runtime", ".steam"] {
         walk(&root, &root.join(part), &mut look)?;
     }
+    look_at_builds(&root, &mut look).context("the builds of the game")?;
     for link in fs::read_dir(tree.join(WANTS))?.flatten() {
         let name = link.file_name().to_string_lossy().into_owned();
         if let Some(name) = name.strip_prefix("left4me-server@").and_then(|name| name.strip_suffix(".service")) {
-            look.insert(format!("enabled/{name}"), entry(&link.path())?);
+            look.insert(format!("enabled/{name}"), Thing::at(&link.path())?);
         }
     }
     Ok(look)
@@ -41,7 +35,7 @@ pub(super) fn look(tree: &Path) -> Result<Look> {
 fn walk(root: &Path, path: &Path, look: &mut Look) -> Result<()> {
     let name = path.strip_prefix(root)?.to_string_lossy().into_owned();
     let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(()) };
-    look.insert(name.clone(), entry(path)?);
+    look.insert(name.clone(), Thing::at(path)?);
     // The kernel's own, and what is mounted.
     let is_foreign = name.starts_with("runtime/") && ["work", "merged"].iter().any(|dir| path.ends_with(dir));
     if metadata.is_dir() && !is_foreign {
@@ -52,14 +46,20 @@ fn walk(root: &Path, path: &Path, look: &mut Look) -> Result<()> {
     Ok(())
 }
 
-fn entry(path: &Path) -> Result<Entry> {
-    let metadata = fs::symlink_metadata(path)?;
-    let content = match metadata.file_type() {
-        kind if kind.is_file() => fs::read(path)?,
-        kind if kind.is_symlink() => fs::read_link(path)?.as_os_str().as_bytes().to_vec(),
-        _ => Vec::new(),
-    };
-    Ok(Entry { mode: metadata.mode(), owner: metadata.uid(), content })
+/// What `versions.json` does not name is not looked at: it is nothing yet, or nothing any more.
+fn look_at_builds(root: &Path, look: &mut Look) -> Result<()> {
+    let mountpoint = std::env::temp_dir().join(format!("left4me-builds-{}", std::process::id()));
+    fs::create_dir_all(&mountpoint)?;
+    let builds = Builds::read(root)?;
+    for build in &builds.all {
+        let tree = build.tree(root, &mountpoint).with_context(|| format!("build {}", build.number))?;
+        look.extend(tree.into_iter().map(|(path, thing)| (format!("build/{}/{path}", build.number), thing)));
+    }
+    if let Some(current) = builds.current {
+        let content = current.to_string().into_bytes();
+        look.insert("current".to_owned(), Thing { mode: 0, owner: 0, content });
+    }
+    Ok(fs::remove_dir(&mountpoint)?)
 }
 
 /// What is on the disk, and what was there before the command and would be after it.
@@ -85,11 +85,11 @@ impl Disk<'_> {
         Ok(())
     }
 
-    /// Each part is the old one or the new one, whole. With `game`, the installation is anything: SteamCMD, which does not
-    /// sync, was at work on it.
-    pub(super) fn is_old_or_new(&self, game: bool) -> Result<()> {
+    /// Each part is the old one or the new one, whole: a build that was not there or is to go may also be missing. With
+    /// `library`, Steam's library is anything: it is brought file by file.
+    pub(super) fn is_old_or_new(&self, library: bool) -> Result<()> {
         for part in parts(self.after).chain(parts(self.before)).chain(parts(self.is)) {
-            if game && (part == "installation" || part == ".steam") {
+            if library && part == ".steam" {
                 continue;
             }
             let (new, old) = (differences(&part, self.is, self.after), differences(&part, self.is, self.before));
@@ -108,13 +108,13 @@ impl Disk<'_> {
     }
 }
 
-/// What changes as a whole: an instance, a unit's link, the game, and Steam's library.
+/// What changes as a whole: an instance, a unit's link, a build of the game, which one is current, and Steam's library.
 fn parts(look: &Look) -> impl Iterator<Item = String> {
     let of = |path: &String| {
         let mut words = path.split('/');
         match (words.next()?, words.next()) {
-            (kind @ ("instances" | "enabled"), Some(name)) => Some(format!("{kind}/{name}")),
-            (kind @ ("installation" | ".steam"), _) => Some(kind.to_owned()),
+            (kind @ ("instances" | "enabled" | "build"), Some(name)) => Some(format!("{kind}/{name}")),
+            (kind @ ("current" | ".steam"), _) => Some(kind.to_owned()),
             _ => None,
         }
     };
@@ -143,7 +143,7 @@ fn differences(part: &str, is: &Look, expected: &Look) -> String {
     wrong.join(", ")
 }
 
-fn is_a_new_password(path: &str, entry: &Entry) -> bool {
+fn is_a_new_password(path: &str, entry: &Thing) -> bool {
     let text = String::from_utf8_lossy(&entry.content);
     let digits = text.strip_suffix('\n').unwrap_or_default();
     path == "instances/fresh/rcon_password" && digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     fn of(entries: &[(&str, &str)]) -> Look {
-        let entry = |content: &str| Entry { mode: 0, owner: 0, content: content.into() };
+        let entry = |content: &str| Thing { mode: 0, owner: 0, content: content.into() };
         entries.iter().map(|(path, content)| ((*path).to_owned(), entry(content))).collect()
     }
 
@@ -179,6 +179,20 @@ mod tests {
         }
         assert!(!disk(&of(&[("instances/a/spec.yaml", "new")])));
         assert!(!disk(&Look::new()), "gone is neither");
+    }
+
+    #[test]
+    fn a_build_is_whole_or_is_not() {
+        let before = of(&[("build/1/a", "1"), ("current", "1")]);
+        let after = of(&[("build/1/a", "1"), ("build/2/a", "2"), ("build/2/b", "2"), ("current", "2")]);
+        let disk =
+            |is: &[(&str, &str)]| Disk { is: &of(is), before: &before, after: &after }.is_old_or_new(true).is_ok();
+        assert!(disk(&[("build/1/a", "1"), ("build/2/a", "2"), ("build/2/b", "2"), ("current", "1")]));
+        assert!(!disk(&[("build/1/a", "1"), ("build/2/a", "2"), ("build/2/b", ""), ("current", "2")]), "an empty file");
+        assert!(!disk(&[("build/1/a", "1"), ("build/2/a", "2"), ("current", "1")]), "a file too few");
+        assert!(!disk(&[("build/2/a", "2"), ("build/2/b", "2"), ("current", "2")]), "the old one is lost");
+        assert!(!disk(&[("build/1/a", "1"), ("build/3/a", "3"), ("current", "1")]), "one that nobody asked for");
+        assert!(!disk(&[("build/1/a", "1")]), "none is current");
     }
 
     #[test]

@@ -45,13 +45,15 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 
 /// Cuts the power at this many points of each command whose name has `filter` in it, and prints what was found.
 pub(crate) fn cut_all(points: usize, filter: &str) -> Result<()> {
-    let moments = Moments::make()?;
+    let cases: Vec<Case> = cases().into_iter().filter(|case| case.name.contains(filter)).collect();
+    ensure!(!cases.is_empty(), "no command has {filter:?} in its name");
+    let moments = Moments::make(&cases.iter().map(|case| case.when).collect::<Vec<_>>())?;
     println!(
         "{:28} {:>6} {:>7} {:>6} {:>10} {:>10} {:>6}",
         "power cut at", "points", "during", "after", "old found", "new found", "wrong"
     );
     let mut wrong = Vec::new();
-    for case in cases().iter().filter(|case| case.name.contains(filter)) {
+    for case in &cases {
         wrong.extend(Run::begin(&moments, case)?.points(points));
     }
     ensure!(wrong.is_empty(), "{} points went wrong:\n{}", wrong.len(), wrong.join("\n"));
@@ -77,7 +79,7 @@ struct Found {
 impl<'a> Run<'a> {
     /// Runs the command undisturbed, for what is there before and after it, and how long it takes.
     fn begin(moments: &'a Moments, case: &'a Case) -> Result<Self> {
-        let moment = moments.of(case.when);
+        let moment = moments.of(case.when)?;
         let mut vm = moment.resume()?;
         let before = moment.read_disk(look)?;
         vm.ok(case.prepare)?;
@@ -127,7 +129,7 @@ impl<'a> Run<'a> {
     }
 
     fn point(&mut self, busy: bool, at: Option<Duration>) -> Result<Found> {
-        let mut vm = self.moments.of(self.case.when).resume()?;
+        let mut vm = self.moments.of(self.case.when)?.resume()?;
         vm.ok(self.case.prepare)?;
         if busy {
             vm.ok(BUSY)?;
@@ -165,6 +167,9 @@ impl<'a> Run<'a> {
         let is = look(&host.tree())?;
         let disk = Disk { is: &is, before: &self.before, after: &self.after };
         disk.is_new(!self.case.empties).context("the command again")?;
+        if is.contains_key("current") {
+            host.ok("l4d2ctl verify").context("a build is not as it was recorded")?;
+        }
         whole_status(host)?;
         whole_life(host)
     }

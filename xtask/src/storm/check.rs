@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,8 @@ use serde_json::Value;
 
 use super::Options;
 use super::commands::{is_kept, l4d2ctl, name, spec};
-use crate::onlooker::{ROOT, entries, held, installed_build, password, path};
+use crate::game::Builds;
+use crate::onlooker::{ROOT, entries, held, password, path};
 
 /// A server that keeps crashing comes to rest in a minute (five starts, five seconds apart).
 const SETTLE: Duration = Duration::from_secs(120);
@@ -67,7 +69,7 @@ pub(super) fn end(options: &Options, before: &Passwords) -> Result<()> {
     for (name, password_before) in before {
         ensure!(password(name)? == *password_before, "the password of {name} changed");
     }
-    installed_build()?;
+    builds_are_whole(options)?;
     let left = entries(path("tmp"));
     ensure!(left.is_empty(), "in tmp there is {left:?}");
     let states: Vec<String> = statuses.values().map(|status| status["state"].to_string()).collect();
@@ -78,12 +80,27 @@ pub(super) fn end(options: &Options, before: &Passwords) -> Result<()> {
     nothing_is_left(options)
 }
 
+/// Every build is what was installed. What the last of all prunes leaves is named, or was in use then.
+fn builds_are_whole(options: &Options) -> Result<()> {
+    ok(options, &["verify"], "")?;
+    ok(options, &["prune"], "")?;
+    let builds = Builds::read(Path::new(ROOT))?;
+    let generations = entries(path("generations"));
+    println!("builds: {:?}, generations: {generations:?}", builds.numbers());
+    let running = statuses(options)?.values().any(|status| status["state"] != "stopped");
+    if running { Ok(()) } else { builds.check_no_garbage(Path::new(ROOT)) }
+}
+
 fn nothing_is_left(options: &Options) -> Result<()> {
     for dir in ["instances", "runtime", "tmp"] {
         let left = entries(path(dir));
         ensure!(left.is_empty(), "in {dir} there is {left:?}");
     }
     ensure!(statuses(options)?.is_empty(), "status has instances");
+    ok(options, &["prune", "--keep", "0"], "")?;
+    let builds = Builds::read(Path::new(ROOT))?;
+    builds.check_no_garbage(Path::new(ROOT))?;
+    ensure!(builds.all.len() == 1 && builds.all[0].generations.is_empty(), "after the last prune there is {builds:?}");
     for index in 0..options.instances {
         ensure!(supervisors(&name(index))? == 0, "{} is left", name(index));
     }

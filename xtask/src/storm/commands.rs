@@ -6,8 +6,20 @@ use std::process::{Command, Output, Stdio};
 use super::Options;
 use crate::onlooker::ROOT;
 
-pub(super) const VERBS: [&str; 9] =
-    ["initialize", "start", "stop", "reset", "delete", "status", "status NAME", "logs", "install"];
+pub(super) const VERBS: [&str; 12] = [
+    "initialize",
+    "start",
+    "stop",
+    "reset",
+    "delete",
+    "status",
+    "status NAME",
+    "logs",
+    "install",
+    "rollback",
+    "prune",
+    "verify",
+];
 
 /// Longer than any queue here. Who waits in a circle gives up after it, and has then failed.
 const PATIENCE: &str = "90";
@@ -44,8 +56,8 @@ pub(super) fn is_kept(index: u16) -> bool {
     index.is_multiple_of(2)
 }
 
-/// The next commands of a process.
-pub(super) fn choose(options: &Options, random: &mut fastrand::Rng) -> Vec<Script> {
+/// The next command of a process.
+pub(super) fn choose(options: &Options, random: &mut fastrand::Rng) -> Script {
     let index = random.u16(..options.instances);
     let name = name(index);
     let one = |verb, may: &[&'static str]| (verb, vec![name.clone()], may.to_vec());
@@ -62,22 +74,14 @@ pub(super) fn choose(options: &Options, random: &mut fastrand::Rng) -> Vec<Scrip
         68..76 if !is_kept(index) => one("delete", &[]),
         68..84 => ("status", Vec::new(), Vec::new()),
         84..90 => one("status NAME", &["not-found"]),
-        90..95 => ("logs", vec![name, "--no-follow".to_owned()], vec!["not-found"]),
-        _ => return install(options, random),
+        90..93 => ("logs", vec![name, "--no-follow".to_owned()], vec!["not-found"]),
+        93..96 => ("install", Vec::new(), Vec::new()),
+        // There may be none before the current one.
+        96..98 => ("rollback", Vec::new(), vec!["not-found"]),
+        98 => ("prune", vec!["--keep".to_owned(), random.u32(..3).to_string()], Vec::new()),
+        _ => ("verify", Vec::new(), Vec::new()),
     };
-    vec![script(verb, args, may, spec, random)]
-}
-
-/// An install is refused as long as anything runs, so one that is to happen needs a calm.
-fn install(options: &Options, random: &mut fastrand::Rng) -> Vec<Script> {
-    let stops: Vec<Script> = match random.u32(..4) {
-        0 => (0..options.instances)
-            .map(|index| script("stop", vec![name(index)], vec!["not-found"], String::new(), random))
-            .collect(),
-        _ => Vec::new(),
-    };
-    let install = script("install", Vec::new(), vec!["instance-running"], String::new(), random);
-    stops.into_iter().chain([install]).collect()
+    script(verb, args, may, spec, random)
 }
 
 /// One in eight does not wait, and one in eight hardly: they may find a lock held.

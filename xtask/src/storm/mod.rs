@@ -157,13 +157,11 @@ pub(crate) fn inside(args: &[String]) -> Result<()> {
 
 /// One of the processes: a command after the other.
 fn work(options: &Options, mut random: fastrand::Rng, tally: &Mutex<Tally>, start: Instant) {
-    let goes_on = || start.elapsed() < Duration::from_secs(options.seconds);
-    while goes_on() {
-        for script in commands::choose(options, &mut random).into_iter().take_while(|_| goes_on()) {
-            let begun = Instant::now();
-            let outcome = commands::run(options, &script);
-            let mut tally = tally.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            tally.add(&script, outcome, begun.elapsed());
-        }
+    while start.elapsed() < Duration::from_secs(options.seconds) {
+        let script = commands::choose(options, &mut random);
+        let begun = Instant::now();
+        let outcome = commands::run(options, &script);
+        let mut tally = tally.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        tally.add(&script, outcome, begun.elapsed());
     }
 }

@@ -188,7 +188,8 @@ fn what_killed_commands_left_is_swept() {
     assert_eq!(install(&sandbox, 9_450_002, &[]).code, 0);
     let root = sandbox.root();
     let entries = |dir: &str| {
-        let names = fs::read_dir(root.join(dir)).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let names =
+            fs::read_dir(root.join(dir)).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let mut names: Vec<String> = names.collect();
         names.sort();
         names.join(" ")

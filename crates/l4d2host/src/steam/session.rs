@@ -27,8 +27,7 @@ const END_LIMIT: Duration = Duration::from_secs(5);
 /// Runs `program` in a session whose terminal is its stdin; without setsid(1), a process group has to do.
 pub(super) fn command(program: &Path) -> Result<Command> {
     // Asked once: two answers would give SteamCMD the other program's arguments.
-    let is_there =
-        Path::new(SETSID).try_exists().map_err(|e| Error::io(format!("can't look for {SETSID}"), e))?;
+    let is_there = Path::new(SETSID).try_exists().map_err(|e| Error::io(format!("can't look for {SETSID}"), e))?;
     Ok(if is_there {
         let mut command = Command::new(SETSID);
         command.arg("-c").arg(program);
