@@ -4,6 +4,7 @@
 
 mod live;
 mod sweep;
+mod updates;
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -19,15 +20,16 @@ const ROOT: &str = "/var/lib/left4me";
 const BARE: &str =
     "[Service]\nType=exec\nUser=left4me\nExecStart=/usr/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n";
 
-/// All of it, or with `sweep` what needs no machine of its own, and no root, or with `live` what running servers cost.
+/// All of it, or with `sweep` what needs no machine of its own, and no root, with `live` what running servers cost, with
+/// `updates` what updates of the game do.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let only = match args {
         [] => "",
-        [what] if what == "sweep" || what == "live" => what,
-        _ => bail!("bench takes `sweep`, `live` or nothing; `cargo xtask` lists it"),
+        [what] if ["sweep", "live", "updates"].contains(&what.as_str()) => what,
+        _ => bail!("bench takes `sweep`, `live`, `updates` or nothing; `cargo xtask` lists it"),
     };
     head();
-    if only != "live" {
+    if ["", "sweep"].contains(&only) {
         sweep::run()?;
     }
     if only == "sweep" {
@@ -36,17 +38,20 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     make_ready(false)?;
     let mut machine = Container::boot()?;
     install_left4me(&mut machine)?;
-    print!("{}", machine.ok(&format!("{BIN_DIR}/xtask bench-inside live"))?);
-    if only != "live" {
-        print!("{}", machine.ok(&format!("{BIN_DIR}/xtask bench-inside"))?);
+    for part in ["live", "updates", ""] {
+        if only.is_empty() || only == part {
+            print!("{}", machine.ok(&format!("{BIN_DIR}/xtask bench-inside {part}"))?);
+        }
     }
     Ok(())
 }
 
 /// The measurements, inside the machine: those with running servers, or the others.
 pub(crate) fn inside(args: &[String]) -> Result<()> {
-    if !args.is_empty() {
-        return live::run();
+    match args {
+        [part] if part == "live" => return live::run(),
+        [_] => return updates::run(),
+        _ => {}
     }
     prepare()?;
     starts("")?;

@@ -32,9 +32,9 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   check   formatting, lints, documentation, and what root's helpers depend on
   fuzz [--seconds N] [--target T]...
           hostile input for every parser, guided by coverage, N seconds (60) for each target of fuzz/; needs g++
-  bench [sweep|live]
+  bench [sweep|live|updates]
           the speeds that are promised, as ratios (root; `sweep`: those of queries alone, without root;
-          `live`: what it costs to ask running servers alone)
+          `live`: what it costs to ask running servers; `updates`: what updates of the game do)
   power [--points N] [COMMAND]
           cuts a virtual machine's power at N points (20) of each command that writes (root)
   soak [--cycles N] [--instances N] [--seed N] [--embedded]

@@ -12,32 +12,32 @@ use crate::steam;
 const INSTALL: &str = "l4d2ctl install";
 
 pub(super) fn installation(root: &Dir) -> Finding {
-    let Ok(dir) = root.open_dir("installation") else { return lack("there is no installation", INSTALL) };
-    if Versions::are_written(root).unwrap_or(false) {
-        return current_version(root);
-    }
-    if dir.open_file("srcds_run").is_err() {
-        return lack(format!("{} is not there", dir.label_of("srcds_run")), INSTALL);
-    }
-    match steam::installed_build(&dir) {
-        // One that was copied from elsewhere has no manifest, and runs.
-        None => Ok(format!("{} (of a build that is not known)", dir.label())),
-        Some(Ok(build)) => Ok(format!("{} (build {build})", dir.label())),
-        Some(Err(why)) => lack(why, INSTALL),
-    }
-}
-
-/// The version that instances are started on, with all its layers.
-fn current_version(root: &Dir) -> Finding {
     let versions = match Versions::read(root) {
         Ok(versions) => versions,
         Err(error) => return lack(error.to_string(), error.hint_text().unwrap_or(INSTALL)),
     };
-    let Some(version) = versions.current() else { return lack("the game was not brought to the end", INSTALL) };
-    let missing = version.layers().into_iter().find(|layer| root.open_dir(layer.relative_path()).is_err());
-    match missing {
-        Some(layer) => lack(format!("{} is not there", root.label_of(layer.relative_path())), "l4d2ctl rollback"),
-        None => Ok(format!("{} (build {})", root.label_of("installation"), version.id.as_str())),
+    let Ok(dir) = root.open_dir("installation") else { return lack("there is no installation", INSTALL) };
+    let Some(version) = versions.current() else {
+        return match dir.open_file("srcds_run") {
+            Ok(_) => lack("the first install was not brought to its end", INSTALL),
+            Err(_) => lack(format!("{} is not there", dir.label_of("srcds_run")), INSTALL),
+        };
+    };
+    let mut layers = Vec::new();
+    for layer in version.layers() {
+        match root.open_dir(layer.relative_path()) {
+            Ok(layer) => layers.push(layer),
+            Err(error) => return lack(error.to_string(), "l4d2ctl rollback"),
+        }
+    }
+    match steam::installed_build(&layers) {
+        None if layers.iter().all(|layer| layer.open_file("srcds_run").is_err()) => {
+            lack(format!("{} is not there", dir.label_of("srcds_run")), INSTALL)
+        }
+        // One that was copied from elsewhere has no manifest, and runs.
+        None => Ok(format!("{} (of a build that is not known)", dir.label())),
+        Some(Ok(build)) => Ok(format!("{} (build {build})", dir.label())),
+        Some(Err(why)) => lack(why, INSTALL),
     }
 }
 

@@ -96,7 +96,7 @@ impl Versions {
         if !root.exists("installation/srcds_run")? {
             return Ok(Self::default());
         }
-        let build_id = match steam::installed_build(&root.open_dir("installation")?) {
+        let build_id = match steam::installed_build(&[root.open_dir("installation")?]) {
             Some(Ok(build)) => build,
             _ => 0,
         };

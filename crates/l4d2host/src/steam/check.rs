@@ -17,6 +17,7 @@ use super::failure::Failure;
 use super::run::{Ended, Run, Target};
 use super::{APP, InstallRequest, Progress, find_steamcmd};
 use crate::generations::versions::Versions;
+use crate::lock::Lock;
 use crate::{Error, ErrorKind, Host, Result};
 
 /// Where SteamCMDs of different ages and packages keep it, in HOME. Most hosts have one of them.
@@ -63,12 +64,14 @@ impl Host {
     }
 
     fn check(&self, request: &InstallRequest, on_progress: &mut dyn FnMut(&Progress)) -> Result<Checked> {
-        let root = self.open_for_reading()?;
+        let root = self.open()?;
         let steamcmd = find_steamcmd(request.steamcmd.as_deref())?;
         let home = self.home().ok_or_else(|| {
             Error::new(ErrorKind::Unsupported, "the user who runs this has no home directory, which SteamCMD needs")
         })?;
         on_progress(&Progress::Step { step: "asking Steam for the newest build".to_owned() });
+        // Two SteamCMDs with one HOME would update themselves at the same time. No start needs this lock.
+        let _generations = self.lock_for_install(&root, Lock::Generations, on_progress)?;
         remove_caches(&home, on_progress)?;
         let run = Run::new(&steamcmd, &home, Target::Directory(home.clone()), request)?
             .hinting("nothing was changed; `l4d2ctl install --check` asks again")?;

@@ -124,7 +124,8 @@ struct Build {
 
 impl Host {
     /// Installs the game or brings it up to date. What instances have mounted is never written to: an update becomes a
-    /// layer of its own, which is used by those that are started after it.
+    /// layer of its own, which is used by those that are started after it. For that the program is executed again, and has
+    /// to call [`run_if_called`](crate::embedded::run_if_called) first.
     pub fn install(&self, request: &InstallRequest, on_progress: &mut dyn FnMut(&Progress)) -> Result<Installed> {
         let steamcmd = find_steamcmd(request.steamcmd.as_deref())?;
         let home = self.home().ok_or_else(|| {
@@ -145,7 +146,12 @@ impl Host {
         Ok(installed)
     }
 
-    fn lock_for_install(&self, root: &Dir, lock: Lock<'_>, on_progress: &mut dyn FnMut(&Progress)) -> Result<Held> {
+    pub(crate) fn lock_for_install(
+        &self,
+        root: &Dir,
+        lock: Lock<'_>,
+        on_progress: &mut dyn FnMut(&Progress),
+    ) -> Result<Held> {
         self.lock_and_tell(root, lock, &mut |who| on_progress(&Progress::Step { step: who.to_owned() }))
     }
 
@@ -164,7 +170,7 @@ impl Host {
         warn_of_little_space(&installation, on_progress);
         let target = Target::Directory(self.root().join("installation"));
         session.run_passes(target, &installation, &installation, on_progress)?;
-        let build = check(&installation).map_err(|why| not_whole(&why))?;
+        let build = check(std::slice::from_ref(&installation)).map_err(|why| not_whole(&why))?;
         let manifest = scan(&installation, &mut hashing(on_progress))?;
         on_progress(&Progress::Step { step: "writing everything to disk".to_owned() });
         manifest.write(&root.open_dir(MANIFESTS)?, &manifest_name(&Layer::Installation))?;
@@ -302,19 +308,26 @@ fn run_pass(
     }
 }
 
-/// The build of what is installed, or why it is not whole; none where SteamCMD has left no manifest.
-pub(crate) fn installed_build(installation: &Dir) -> Option<std::result::Result<u64, String>> {
-    let is_there = installation.exists(manifest::PATH).unwrap_or(false);
-    is_there.then(|| check(installation).map(|installed| installed.build_id))
+/// The build of a game in these layers, highest precedence first, or why it is not whole; none where SteamCMD has left no
+/// manifest.
+pub(crate) fn installed_build(layers: &[Dir]) -> Option<std::result::Result<u64, String>> {
+    let is_there = layers.iter().any(|layer| layer.exists(manifest::PATH).unwrap_or(false));
+    is_there.then(|| check(layers).map(|installed| installed.build_id))
 }
 
-/// Whether what lies in a directory is a whole game, or why not. SteamCMD has said so of things that were none.
-fn check(installation: &Dir) -> std::result::Result<Build, String> {
-    let bytes = installation.read(manifest::PATH, manifest::MAX_SIZE).map_err(|error| error.to_string())?;
-    let build = check_manifest(&bytes, &installation.label_of(manifest::PATH))?;
-    let is_there =
-        [("srcds_run", installation.open_file("srcds_run").is_ok()), ("bin", installation.open_dir("bin").is_ok())];
-    check_programs(is_there, |path| installation.label_of(path))?;
+/// Whether what lies in these layers is a whole game, or why not. SteamCMD has said so of things that were none.
+fn check(layers: &[Dir]) -> std::result::Result<Build, String> {
+    let in_layers = |path: &str| layers.iter().find(|layer| layer.exists(path).unwrap_or(false));
+    let missing = || format!("{} is missing", manifest::PATH);
+    let layer = in_layers(manifest::PATH).ok_or_else(missing)?;
+    let bytes = layer.read(manifest::PATH, manifest::MAX_SIZE).map_err(|error| error.to_string())?;
+    let build = check_manifest(&bytes, &layer.label_of(manifest::PATH))?;
+    let label = |path: &str| layers.last().map_or_else(|| path.to_owned(), |lowest| lowest.label_of(path));
+    let is_there = [
+        ("srcds_run", in_layers("srcds_run").is_some_and(|layer| layer.open_file("srcds_run").is_ok())),
+        ("bin", in_layers("bin").is_some_and(|layer| layer.open_dir("bin").is_ok())),
+    ];
+    check_programs(is_there, label)?;
     Ok(build)
 }
 

@@ -59,11 +59,25 @@ impl Host {
         }
         finish_fold(root)?;
         self.sweep_generations(root, versions)?;
+        let made = self.make_layer(root, current, session, on_progress);
+        // What failed for want of room gives back what it took; anything else is kept for the next try.
+        if made.as_ref().map_or_else(|error| error.kind() == ErrorKind::DiskFull, |_| true) {
+            root.open_dir("tmp")?.remove("update")?;
+        }
+        made
+    }
+
+    fn make_layer(
+        &self,
+        root: &Dir,
+        current: &Version,
+        session: &Session<'_>,
+        on_progress: &mut dyn FnMut(&Progress),
+    ) -> Result<Installed> {
         let chain = Chain::open(root, current, &mut hashing(on_progress))?;
         let made = self.make(root, current, &chain, session, on_progress)?;
         let build = check(&made).map_err(|why| not_whole(&why))?;
         let own_size = self.put(root, current, &chain, &made, build, on_progress)?;
-        root.open_dir("tmp")?.remove("update")?;
         let version = Versions::read(root)?.current().cloned().ok_or_else(|| start::not_installed(root))?;
         let changed = version != *current;
         Ok(Installed { version, size_on_disk: build.size_on_disk, own_size, changed })
@@ -89,7 +103,7 @@ impl Host {
                 place.create_dir("work", 0o700)?;
                 let upper = place.open_dir("upper")?;
                 let target = Target::Overlay(self.root().to_owned());
-                give_way(session.run_passes(target, &upper, &installation, on_progress), root)?;
+                session.run_passes(target, &upper, &installation, on_progress)?;
                 let written = scan(&upper, &mut hashing(on_progress))?;
                 let manifests: Vec<&Manifest> = std::iter::once(&written).chain(&chain.manifests).collect();
                 let layers = std::iter::once(upper).chain(chain.dirs()?).collect();
@@ -101,7 +115,7 @@ impl Host {
                 copy(chain, &place, on_progress)?;
                 let copy = place.open_dir(COPY)?;
                 let target = Target::Directory(self.root().join(PLACE).join(COPY));
-                give_way(session.run_passes(target, &copy, &installation, on_progress), root)?;
+                session.run_passes(target, &copy, &installation, on_progress)?;
                 let tree = scan(&copy, &mut hashing(on_progress))?;
                 Ok(Made { tree: merge(&[&tree]), layers: vec![copy] })
             }
@@ -197,14 +211,6 @@ fn open_place(root: &Dir, layers: &[Layer]) -> Result<Dir> {
     let place = tmp.make_dir("update", 0o700)?;
     place.put_file(OsStr::new(inside::LAYERS), &wanted, 0o600)?;
     Ok(place)
-}
-
-/// What failed for want of room gives back what it took; anything else is kept for the next try.
-fn give_way(ran: Result<()>, root: &Dir) -> Result<()> {
-    if ran.as_ref().is_err_and(|error| error.kind() == ErrorKind::DiskFull) {
-        root.open_dir("tmp")?.remove("update")?;
-    }
-    ran
 }
 
 fn warn_of_little_space(installation: &Dir, on_progress: &mut dyn FnMut(&Progress)) {
