@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     console, delete, demo, doctor, initialize, install, kick, logs, metrics, players, prune, rcon, reset, restart,
-    rollback, say, start, status, stop, top, verify, versions,
+    rollback, rollout, say, start, status, stop, top, verify, versions,
 };
 use crate::problem::Problem;
 use crate::ui::Ui;
@@ -36,6 +36,7 @@ struct Cli {
 enum Command {
     Install(install::Args),
     Versions(versions::Args),
+    Rollout(rollout::Args),
     Rollback(rollback::Args),
     Verify(verify::Args),
     Prune(prune::Args),
@@ -81,6 +82,7 @@ fn dispatch(cli: Cli, ui: &Ui) -> Result<ExitCode, Problem> {
     match cli.command {
         Command::Install(args) => install::run(ui, args),
         Command::Versions(args) => versions::run(ui, args),
+        Command::Rollout(args) => rollout::run(ui, args),
         Command::Rollback(args) => rollback::run(ui, args),
         Command::Verify(args) => verify::run(ui, args),
         Command::Prune(args) => prune::run(ui, args),

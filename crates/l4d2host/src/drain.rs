@@ -121,15 +121,27 @@ impl<'a> Drain<'a> {
         // Only here: what is done to one afterwards, and for whom that waits, ends as it does without any of this.
         let interrupted = Interrupted::watch("interrupted: no longer waiting", "the servers go on as they are")?;
         while !self.waiting.is_empty() {
-            if let Some(through) = self.look(tell)? {
-                let drained = Drained { name: through.name.clone(), humans: through.humans };
-                self.last = Some(through);
+            if let Some(drained) = self.step(&|_| true, tell)? {
                 return Ok(Some(drained));
             }
-            self.warn(tell);
             interrupted.pause(self.pause())?;
         }
         Ok(None)
+    }
+
+    /// One look, for who has more to do than wait: of those that `may` be next, one that is empty or whose deadline has come.
+    /// The others are warned as ever. The next look is due after [`Self::pause`].
+    pub(crate) fn step(&mut self, may: &dyn Fn(&InstanceName) -> bool, tell: Tell<'_>) -> Result<Option<Drained>> {
+        self.last = self.look(may, tell)?;
+        if self.last.is_none() {
+            self.warn(tell);
+        }
+        Ok(self.last.as_ref().map(|through| Drained { name: through.name.clone(), humans: through.humans }))
+    }
+
+    /// What the last one was waited for is done: its players have nothing to be told any more.
+    pub(crate) fn done(&mut self) {
+        self.last = None;
     }
 
     /// Gives up, and tells the players who were warned of what does not come now.
@@ -148,19 +160,19 @@ impl<'a> Drain<'a> {
     }
 
     /// Until something is to be done: a look, a warning, or the end.
-    fn pause(&self) -> Duration {
+    pub(crate) fn pause(&self) -> Duration {
         let look = if self.waiting.iter().any(|server| server.was_empty) { CONFIRM } else { PAUSE };
         let left = self.left();
         let next = self.waiting.iter().filter_map(|server| left?.checked_sub(*WARNINGS.get(server.warnings)?));
         next.chain(left).chain([look]).min().unwrap_or(look)
     }
 
-    /// Looks at all, and takes out one that is through.
-    fn look(&mut self, tell: Tell<'_>) -> Result<Option<Server>> {
+    /// Looks at all, and takes out one that is through and may be next.
+    fn look(&mut self, may: &dyn Fn(&InstanceName) -> bool, tell: Tell<'_>) -> Result<Option<Server>> {
         let units = self.host.supervisor().units()?;
         let ended = [InstanceState::Stopped, InstanceState::Failed];
         let runs = |name| units.get(name).is_some_and(|unit| !ended.contains(&crate::query::state(unit)));
-        if let Some(at) = self.waiting.iter().position(|server| !runs(&server.name)) {
+        if let Some(at) = self.waiting.iter().position(|server| may(&server.name) && !runs(&server.name)) {
             return Ok(Some(Server { humans: Some(0), ..self.waiting.swap_remove(at) }));
         }
         let left = self.left();
@@ -184,7 +196,8 @@ impl<'a> Drain<'a> {
             server.humans = answer.info.as_ref().ok().map(Info::humans);
             let holder =
                 if empty && server.was_empty { lock::holder(&root, Lock::Instance(&server.name))? } else { None };
-            if empty && server.was_empty && holder.is_none() || left.is_some_and(|left| left.is_zero()) {
+            let is_through = empty && server.was_empty && holder.is_none() || left.is_some_and(|left| left.is_zero());
+            if is_through && may(&server.name) {
                 through = Some(index);
                 break;
             }

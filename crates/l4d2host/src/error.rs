@@ -52,6 +52,8 @@ pub enum ErrorKind {
     DiskFull,
     /// The server did not start.
     StartFailed,
+    /// An instance did not come up as it should on the build that it was moved to.
+    RolloutFailed,
     /// A child process failed; its stderr has been passed through and its exit code is ours.
     ChildFailed,
     /// A file of ours is damaged or from another version.
@@ -70,7 +72,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Usage,
         Self::InvalidName,
         Self::InvalidSpec,
@@ -92,6 +94,7 @@ impl ErrorKind {
         Self::LicenceRequired,
         Self::DiskFull,
         Self::StartFailed,
+        Self::RolloutFailed,
         Self::ChildFailed,
         Self::Corrupt,
         Self::Unsupported,
@@ -125,6 +128,7 @@ impl ErrorKind {
             Self::LicenceRequired => "licence-required",
             Self::DiskFull => "disk-full",
             Self::StartFailed => "start-failed",
+            Self::RolloutFailed => "rollout-failed",
             Self::ChildFailed => "child-failed",
             Self::Corrupt => "corrupt",
             Self::Unsupported => "unsupported",
@@ -179,6 +183,11 @@ impl Error {
     pub fn with_exit_code(mut self, code: u8) -> Self {
         self.exit_code = Some(code);
         self
+    }
+
+    /// The cause, for another error that says the rest.
+    pub(crate) fn into_source(self) -> Option<Box<dyn StdError + Send + Sync>> {
+        self.source
     }
 
     /// Keeps the cause.

@@ -97,6 +97,11 @@ impl Interrupted {
         Ok(Event { readable, hung_up: !readable && !heard.is_empty(), ended })
     }
 
+    /// Whether it was interrupted, which is an error.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.poll(&mut [], Duration::ZERO)
+    }
+
     /// Waits so long, unless interrupted.
     pub(crate) fn pause(&self, pause: Duration) -> Result<()> {
         let until = Instant::now() + pause;

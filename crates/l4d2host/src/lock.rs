@@ -1,14 +1,15 @@
 //! The locks that commands exclude each other with: one file a lock below `locks/`, and one way of taking it.
 //!
 //! **What each guarantees.** Whoever has an *instance* is alone in changing its files and in telling the supervisor to
-//! start or stop it. Whoever has the *ports* is alone in deciding which instance gets which. Whoever has the *generations*
+//! start or stop it. Whoever has the *rollout* is alone in moving instances from one build of the game to another, for as
+//! long as players take to leave. Whoever has the *ports* is alone in deciding which instance gets which. Whoever has the *generations*
 //! is alone in bringing and removing builds of the game, for as long as SteamCMD takes. The *installation* is shared by
 //! starts, from before they ask which version is the current one until the server runs; whoever changes what that is, or
 //! decides what is no longer needed, has it alone: it asks what runs only when it has it, so no start can come in between.
 //! Stop, reset and delete need it not: they read no layer, and can only make less run than was seen. Nobody who only looks
 //! takes any.
 //!
-//! **Order.** Instance, then ports (`initialize`), or generations and then installation; nobody takes an
+//! **Order.** Rollout, then an instance, then ports (`initialize`), or generations and then installation; nobody takes an
 //! instance while holding ports, generations or the installation, and nobody holds two instances. So each waits only for
 //! what comes later, and no circle can close. ([`Lock`] is in that order.)
 //!
@@ -40,6 +41,8 @@ use crate::{Error, ErrorKind, Result};
 /// What there is to lock, in the order of taking.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Lock<'a> {
+    /// Moving instances to another version.
+    Rollout,
     /// All changes of one instance.
     Instance(&'a InstanceName),
     /// Which ports are taken.
@@ -57,6 +60,7 @@ impl Lock<'_> {
     fn file(self) -> String {
         match self {
             Self::Instance(name) => format!("{name}.lock"),
+            Self::Rollout => ".rollout".to_owned(),
             Self::Ports => ".host".to_owned(),
             Self::Generations => ".generations".to_owned(),
             Self::Installation | Self::InstallationShared => ".installation".to_owned(),
@@ -66,6 +70,7 @@ impl Lock<'_> {
     fn what(self) -> String {
         match self {
             Self::Instance(name) => format!("instance {name}"),
+            Self::Rollout => "the rollout".to_owned(),
             Self::Ports => "the list of ports".to_owned(),
             Self::Generations => "the builds of the game".to_owned(),
             Self::Installation | Self::InstallationShared => "the installation".to_owned(),

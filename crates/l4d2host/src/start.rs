@@ -1,6 +1,6 @@
 //! `start`, `restart` and `stop`.
 
-use names::InstanceName;
+use names::{GenerationId, InstanceName};
 use overlay::beneath::Dir;
 use serde::Serialize;
 
@@ -24,12 +24,12 @@ pub struct Started {
 impl Host {
     /// Stages the instance's whole plan and asks the supervisor to enable and start it: nothing else.
     pub fn start(&self, name: &InstanceName) -> Result<Started> {
-        self.run(name, false)
+        self.run(name, false, None)
     }
 
     /// The same, after stopping the instance if it runs. What can be refused is refused before that.
     pub fn restart(&self, name: &InstanceName) -> Result<Started> {
-        self.run(name, true)
+        self.run(name, true, None)
     }
 
     /// Whether a start or restart of this instance would be refused as things are, for its spec or its overlays. For who has to
@@ -43,7 +43,12 @@ impl Host {
         versions.current().map_or(Ok(()), |version| Staged::plan(&root, name, &instance, version).map(drop))
     }
 
-    fn run(&self, name: &InstanceName, restart: bool) -> Result<Started> {
+    /// The same on this version of the game, whichever is the current one.
+    pub(crate) fn restart_on(&self, name: &InstanceName, version: &GenerationId) -> Result<Started> {
+        self.run(name, true, Some(version))
+    }
+
+    fn run(&self, name: &InstanceName, restart: bool, on: Option<&GenerationId>) -> Result<Started> {
         let root = self.open()?;
         let lock = self.lock(&root, Lock::Instance(name))?;
         let tmp = open_swept(&root, name)?;
@@ -58,7 +63,10 @@ impl Host {
         // Before anything changes: one that waits for it in vain is to leave everything as it was.
         let _installation = self.lock(&root, Lock::InstallationShared)?;
         let versions = Versions::read(&root)?;
-        let version = versions.current().ok_or_else(|| not_installed(&root))?;
+        let version = match on {
+            Some(id) => versions.require(id)?,
+            None => versions.current().ok_or_else(|| not_installed(&root))?,
+        };
         check_overlays(&root, &instance.spec)?;
         make_runtime(&root, name)?;
         let plan = Staged::plan(&root, name, &instance, version)?;

@@ -53,7 +53,8 @@ impl Host {
         }
     }
 
-    fn not_answering(&self, name: &InstanceName, kind: ErrorKind, message: &str) -> Error {
+    /// An error about a server, with its log's last lines.
+    pub(crate) fn not_answering(&self, name: &InstanceName, kind: ErrorKind, message: &str) -> Error {
         let error = Error::new(kind, message).hint(format!("`l4d2ctl logs {name}` shows more"));
         match last_lines(self.supervisor(), name) {
             Some(lines) => error.because(lines),

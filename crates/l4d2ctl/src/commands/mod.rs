@@ -15,6 +15,7 @@ pub(crate) mod rcon;
 pub(crate) mod reset;
 pub(crate) mod restart;
 pub(crate) mod rollback;
+pub(crate) mod rollout;
 pub(crate) mod say;
 pub(crate) mod start;
 pub(crate) mod status;

@@ -57,6 +57,13 @@ fn parse_warning(text: &str) -> Result<String, String> {
 }
 
 impl When {
+    /// What is to be waited for; none where nothing is.
+    pub(crate) fn when_empty(&self, words: Words) -> Option<WhenEmpty> {
+        let Deadline(deadline) = self.when_empty.filter(|_| !self.now)?;
+        let warning = self.warn.clone().unwrap_or_else(|| words.warning.to_owned());
+        Some(WhenEmpty { deadline, warning, cancelled: format!("{} is cancelled", words.what) })
+    }
+
     /// Does something to each of the instances, in its time. The first failure ends it: a mistake is to take down one
     /// server and not all.
     pub(crate) fn each(
@@ -67,11 +74,9 @@ impl When {
         words: Words,
         mut act: impl FnMut(&InstanceName) -> Result<(), Problem>,
     ) -> Result<(), Problem> {
-        let Some(Deadline(deadline)) = self.when_empty.filter(|_| !self.now) else {
+        let Some(when) = self.when_empty(words) else {
             return names.iter().try_for_each(act);
         };
-        let warning = self.warn.clone().unwrap_or_else(|| words.warning.to_owned());
-        let when = WhenEmpty { deadline, warning, cancelled: format!("{} is cancelled", words.what) };
         let mut drain = Drain::new(host, names, when);
         let mut watcher = Watcher::new(*ui);
         let ended = Self::drain(ui, &mut drain, &mut watcher, &mut act);
@@ -89,12 +94,8 @@ impl When {
     ) -> Result<(), Problem> {
         while let Some(drained) = drain.next(&mut |name, waiting, left| watcher.tell(name, waiting, left))? {
             watcher.clear();
-            match drained.humans {
-                Some(0) => {}
-                Some(humans) => {
-                    ui.note(&format!("{}: the deadline has come, with {} on it", drained.name, count(humans)));
-                }
-                None => ui.note(&format!("{}: the deadline has come, and it does not answer", drained.name)),
+            if let Some(words) = of_deadline(drained.humans) {
+                ui.note(&format!("{}: {words}", drained.name));
             }
             act(&drained.name)?;
         }
@@ -102,12 +103,33 @@ impl When {
     }
 }
 
+/// What is to be said of one that is not empty when its turn comes.
+pub(crate) fn of_deadline(humans: Option<u8>) -> Option<String> {
+    match humans {
+        Some(0) => None,
+        Some(humans) => Some(format!("the deadline has come, with {} on it", count(humans))),
+        None => Some("the deadline has come, and it does not answer".to_owned()),
+    }
+}
+
 fn count(humans: u8) -> String {
     format!("{humans} {}", if humans == 1 { "player" } else { "players" })
 }
 
+/// What is known of one that is waited for, in a word for programs.
+pub(crate) fn word(waiting: &Waiting) -> &'static str {
+    match waiting {
+        Waiting::Occupied { .. } => "occupied",
+        Waiting::Empty => "empty",
+        Waiting::Held(_) => "held",
+        Waiting::Unknown(_) => "unknown",
+        Waiting::Said(_) => "said",
+        Waiting::NotSaid(_) => "not-said",
+    }
+}
+
 /// What is known of one that is waited for, on one line, whatever the players' names are.
-fn words(waiting: &Waiting) -> String {
+pub(crate) fn words(waiting: &Waiting) -> String {
     let words = match waiting {
         Waiting::Occupied { humans, players } if players.is_empty() => format!("{} on it", count(*humans)),
         Waiting::Occupied { humans, players } => {
@@ -124,20 +146,20 @@ fn words(waiting: &Waiting) -> String {
 }
 
 /// Shows who is waited for: a line that is drawn again on a terminal, otherwise a line whenever something has changed.
-struct Watcher {
+pub(crate) struct Watcher {
     ui: Ui,
     bar: Option<ProgressBar>,
     said: BTreeMap<InstanceName, String>,
 }
 
 impl Watcher {
-    fn new(ui: Ui) -> Self {
+    pub(crate) fn new(ui: Ui) -> Self {
         let style = ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
         let bar = || ProgressBar::new_spinner().with_style(style);
         Self { ui, bar: (!ui.is_json() && can_draw(&std::io::stderr())).then(bar), said: BTreeMap::new() }
     }
 
-    fn tell(&mut self, name: &InstanceName, waiting: &Waiting, left: Option<Duration>) {
+    pub(crate) fn tell(&mut self, name: &InstanceName, waiting: &Waiting, left: Option<Duration>) {
         let words = words(waiting);
         if matches!(waiting, Waiting::Said(_) | Waiting::NotSaid(_)) {
             return self.line(&format!("{name}: {words}"));
@@ -158,14 +180,15 @@ impl Watcher {
         }
     }
 
-    fn line(&self, text: &str) {
+    /// A line that stays.
+    pub(crate) fn line(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
             None => self.ui.note(text),
         }
     }
 
-    fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         if let Some(bar) = &self.bar {
             bar.set_message("");
             bar.tick();

@@ -15,6 +15,7 @@ mod metrics;
 mod printed;
 mod races;
 mod rcon;
+mod rollout;
 mod shapes;
 mod specs;
 mod steam;

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use crate::{Ran, Sandbox, port};
 
 /// Has the simulated SteamCMD bring a build.
-fn install(sandbox: &Sandbox, build: u64, more: &[(&str, &str)]) -> Ran {
+pub(crate) fn install(sandbox: &Sandbox, build: u64, more: &[(&str, &str)]) -> Ran {
     let (steamcmd, build) = (sandbox.steamcmd(), build.to_string());
     let env = [("LEFT4ME_STEAMCMD", steamcmd.to_str().unwrap()), ("LEFT4ME_SIM_BUILD", &build)];
     sandbox.run_with(&["install"], &[&env[..], more].concat())

@@ -14,7 +14,7 @@ use super::prune::FOLD;
 use super::versions::{Version, Versions};
 use crate::host::configured_root;
 use crate::staging::staged_version;
-use crate::{Host, InstanceState, Result, embedded, instance, query};
+use crate::{Host, InstanceState, Result, embedded, instance, query, rollout};
 
 /// What instances run on, or will when they come back by themselves.
 #[derive(Debug, Default)]
@@ -72,6 +72,10 @@ impl Host {
             if let Some((version, _)) = staged_version(root, &name) {
                 in_use.versions.entry(version).or_default().insert(name);
             }
+        }
+        // Those that a rollout which is under way, or was killed, may go back to.
+        for version in rollout::former_versions(root)? {
+            in_use.versions.entry(version).or_default();
         }
         if configured_root()?.as_deref() == Some(self.root()) {
             for record in records()? {

@@ -170,6 +170,11 @@ impl Versions {
         self.all.iter().find(|version| version.id == *id)
     }
 
+    /// The same, which must be there.
+    pub(crate) fn require(&self, id: &GenerationId) -> Result<&Version> {
+        self.get(id).ok_or_else(|| not_there(self, id.as_str()))
+    }
+
     /// A name that is free for a version of this build, and for a generation of it: `taken` also says which are not.
     pub(crate) fn free_id(&self, build_id: u64, taken: impl Fn(&GenerationId) -> Result<bool>) -> Result<GenerationId> {
         let named = |id: &GenerationId| self.all.iter().any(|version| version.id == *id || version.chain.contains(id));

@@ -93,7 +93,7 @@ pub(crate) fn run(args: &[String]) -> ExitCode {
 fn wanted(args: &[String], cvars: &Cvars) -> (IpAddr, u16) {
     let option = |name: &str| args.iter().position(|arg| arg == name).and_then(|at| args.get(at + 1));
     let address = cvars.number("ip").or_else(|| option("-ip")?.parse().ok());
-    let port = cvars.number("hostport").or_else(|| option("-port")?.parse().ok());
+    let port = cvars.number("sim_port").or_else(|| cvars.number("hostport")).or_else(|| option("-port")?.parse().ok());
     (address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), port.unwrap_or(27015))
 }
 
