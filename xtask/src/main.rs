@@ -35,7 +35,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   bench [sweep|live|updates]
           the speeds that are promised, as ratios (root; `sweep`: those of queries alone, without root;
           `live`: what it costs to ask running servers; `updates`: what updates of the game do)
-  power [--points N] [COMMAND]
+  power [--points N] [COMMAND]...
           cuts a virtual machine's power at N points (20) of each command that writes (root)
   soak [--cycles N] [--instances N] [--seed N] [--embedded]
           1000 random cycles of 20 instances, and what they leaked (root)

@@ -28,25 +28,27 @@ const BUSY: &str = "(while :; do dd if=/dev/zero of=/var/tmp/busy bs=4k count=1 
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// `cargo xtask power [--points N] [COMMAND]`.
+/// `cargo xtask power [--points N] [COMMAND]...`.
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    let (mut points, mut filter) = (20, "");
+    let (mut points, mut filters) = (20, Vec::new());
     let mut args = args.iter().map(String::as_str);
     while let Some(arg) = args.next() {
         match arg {
             "--points" => points = args.next().unwrap_or_default().parse().context("--points wants a number")?,
             arg if arg.starts_with('-') => bail!("unknown argument {arg}; `cargo xtask` lists them"),
-            arg => filter = arg,
+            arg => filters.push(arg),
         }
     }
     make_ready(true)?;
-    cut_all(points, filter)
+    cut_all(points, &filters)
 }
 
-/// Cuts the power at this many points of each command whose name has `filter` in it, and prints what was found.
-pub(crate) fn cut_all(points: usize, filter: &str) -> Result<()> {
-    let cases: Vec<Case> = cases().into_iter().filter(|case| case.name.contains(filter)).collect();
-    ensure!(!cases.is_empty(), "no command has {filter:?} in its name");
+/// Cuts the power at this many points of each command whose name has one of `filters` in it (none: of all), and prints what
+/// was found.
+pub(crate) fn cut_all(points: usize, filters: &[&str]) -> Result<()> {
+    let is_chosen = |case: &Case| filters.is_empty() || filters.iter().any(|filter| case.name.contains(filter));
+    let cases: Vec<Case> = cases().into_iter().filter(is_chosen).collect();
+    ensure!(!cases.is_empty(), "no command has one of {filters:?} in its name");
     let moments = Moments::make(&cases.iter().map(|case| case.when).collect::<Vec<_>>())?;
     println!(
         "{:28} {:>6} {:>7} {:>6} {:>10} {:>10} {:>6}",

@@ -47,7 +47,7 @@ pub(super) fn stages(options: &Options, summary: &mut Summary) -> Result<()> {
     stage(summary, "in a container", &in_container, || Ok(Box::new(Container::boot()?)));
     stage(summary, "in a virtual machine with Debian's kernel", &in_vm, || Ok(Box::new(Vm::boot()?)));
     if power {
-        summary.test(POWER, || crate::power::cut_all(POWER_POINTS, ""));
+        summary.test(POWER, || crate::power::cut_all(POWER_POINTS, &[]));
     }
     Ok(())
 }
