@@ -20,6 +20,9 @@ use rustix::io::Errno;
 use crate::error::{Context, Error, Result};
 use crate::remove;
 
+/// What the name of a file begins with as long as it is being put in its place: one that was killed leaves it.
+pub const TEMPORARY: &str = ".left4me-";
+
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
@@ -241,7 +244,7 @@ impl Dir {
     /// Puts a file with these bytes at `name`, whatever was there (a link is replaced, not followed; a directory is
     /// removed with all that is in it). It is there whole or not at all, and on disk when this returns.
     pub fn put_file(&self, name: &OsStr, bytes: &[u8], mode: u32) -> Result<()> {
-        let mut temporary = OsString::from(".left4me-");
+        let mut temporary = OsString::from(TEMPORARY);
         temporary.push(name);
         self.remove(&temporary)?;
         let file = self.create_file(&temporary, bytes, mode)?;

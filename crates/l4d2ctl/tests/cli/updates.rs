@@ -196,11 +196,11 @@ fn what_killed_commands_left_is_swept() {
     };
     for sweep in [&["prune"][..], &["install"][..]] {
         // A tree that was being removed, one that was being folded, a generation that never counted, and the manifests of
-        // one that is gone and of one that never came.
+        // one that is gone, of one that never came, and half of one.
         for dir in ["tmp/generation/d", "tmp/fold/d", "generations/9450003", "tmp/update/probe/lower"] {
             fs::create_dir_all(root.join(dir)).unwrap();
         }
-        for id in ["9450003", "9450004"] {
+        for id in ["9450003", "9450004", ".left4me-installation.next-7"] {
             fs::copy(root.join("manifests/9450002"), root.join("manifests").join(id)).unwrap();
         }
         let ran = if sweep == ["install"] { install(&sandbox, 9_450_002, &[]) } else { sandbox.run(sweep) };

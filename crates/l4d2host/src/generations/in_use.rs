@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use names::{GenerationId, InstanceName, Layer};
-use overlay::beneath::Dir;
+use overlay::beneath::{Dir, TEMPORARY};
 use overlay::record::Record;
 use overlay::stack::staged_layers;
 use rustix::io::Errno;
@@ -106,14 +106,23 @@ impl Host {
             generations.sync()?;
             tmp.remove(SWEPT)?;
         }
-        let not_ours = manifest_name(&Layer::Installation);
-        let recorded = manifests.entries()?.into_iter().filter(|name| *name != *not_ours);
-        for id in recorded.filter_map(|name| name.to_str()?.parse::<GenerationId>().ok()) {
-            if !named.contains(&id) && !generations.exists(id.as_str())? {
-                manifests.remove(id.as_str())?;
+        for name in manifests.entries()? {
+            if is_of_none(name.to_str().unwrap_or_default(), &named, &generations)? {
+                manifests.remove(&name)?;
             }
         }
         Ok(unused)
+    }
+}
+
+/// Whether a file among the manifests is half, or of a generation that is not there.
+fn is_of_none(name: &str, named: &BTreeSet<&GenerationId>, generations: &Dir) -> Result<bool> {
+    if name.starts_with(TEMPORARY) {
+        return Ok(true);
+    }
+    match name.parse::<GenerationId>() {
+        Ok(id) if name != manifest_name(&Layer::Installation) => Ok(!named.contains(&id) && !generations.exists(name)?),
+        _ => Ok(false),
     }
 }
 
