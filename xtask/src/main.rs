@@ -40,7 +40,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   soak [--cycles N] [--instances N] [--seed N] [--embedded]
           1000 random cycles of 20 instances, and what they leaked (root)
   crash [--supervisor systemd|embedded] [--command NAME] [--attack NAME] [--points N]
-          kill every command at every system call, or let each call fail (root; hours; --points: at so many places)
+          kill every command at every system call, let each call fail, or leave it little room on the disk
+          (root; hours; --points: at so many places)
   storm [--seconds N] [--processes P] [--instances I] [--embedded] [--seed S]
           P processes with random commands at I instances for N seconds (120, 16, 4; root)
   attack [--swaps N] [--runs N] [--seed N] [--helper PATH]

@@ -1,7 +1,9 @@
-//! `cargo xtask crash`: killing every command at every system call that it makes, or letting each call fail that can.
+//! `cargo xtask crash`: killing every command at every system call that it makes, letting each call fail that can, or
+//! leaving it little room on the disk.
 //!
 //! On a booted Debian 13 in a container, with the programs as they are installed. After each: what is there is the old or
-//! the new, whole; the same command, given again, succeeds; and nothing is left. docs/security.md has the figures.
+//! the new, whole; a server that was to go on has noticed nothing; the same command, given again, succeeds; and nothing is
+//! left. docs/security.md has the figures.
 
 mod attack;
 mod errors;
