@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::scenes::Scene;
+use super::scenes::{Effect, Scene};
 use super::world::{NAME, World};
 use crate::build::succeed;
 use crate::game::{Builds, Tree, differences, tree};
@@ -29,13 +29,18 @@ pub(super) enum Game {
 /// Builds are told by their last digit here; they follow each other, and the third is what Steam has.
 pub(super) const FIRST: u64 = 9_450_000;
 pub(super) const NEWEST: u64 = 3;
-const STARTED_ON: u64 = 2;
+pub(super) const STARTED_ON: u64 = 2;
 
-/// What instances are started on that are started on the second build.
-pub(super) const LAYERS: &str = "generation 9450002\ninstallation\n";
+/// What instances are started on: the second build, or the fourth.
+pub(super) const LAYERS: [&str; 2] = [
+    "generation 9450002\ninstallation\n",
+    "generation 9450004\ngeneration 9450003\ngeneration 9450002\ninstallation\n",
+];
 
 /// Where the builds are kept as they were at first, and each as SteamCMD brings it to an empty directory.
 const SAVED: &str = "/run/crash-game";
+/// How far a rollout has come.
+const ROLLOUT: &str = "rollout.json";
 const PARTS: [&str; 4] = ["installation", "generations", "manifests", "versions.json"];
 
 /// How long it may take until a server has read all its files twice.
@@ -149,7 +154,8 @@ impl Shelf {
             ensure!(wrong.is_empty(), "build {} is not whole: {}", build.number, wrong.join(", "));
         }
         let current = builds.current.map(|build| build.wrapping_sub(FIRST));
-        let expected = [before.last().copied(), Some(current_after)];
+        let former = (scene.effect == Effect::Moved).then_some(STARTED_ON);
+        let expected = [before.last().copied(), Some(current_after), former];
         ensure!(expected.contains(&current), "the current build is {current:?}, and not one of {expected:?}");
         let kept = before.iter().filter(|number| after.contains(number));
         let numbers = builds.numbers();
@@ -158,15 +164,15 @@ impl Shelf {
         Ok(())
     }
 
-    /// The server, by its number, runs on what it was started on, and has seen nothing else all the time.
-    pub(super) fn check_server(&self, world: &World, pid: u64) -> Result<()> {
+    /// The server, by its process, runs on this build, and has seen nothing else all the time.
+    pub(super) fn check_server(&self, world: &World, pid: u64, build: u64) -> Result<()> {
         let sees = tree(Path::new(&format!("/proc/{pid}/cwd"))).context("what the server sees")?;
         let upper = path(&format!("runtime/{NAME}/upper"));
         let is_own = |name: &str| upper.join(name).exists() || name.starts_with("left4dead2/cfg/server");
         let only_game = |tree: &Tree| -> Tree {
             tree.iter().filter(|(name, _)| !is_own(name)).map(|(name, thing)| (name.clone(), thing.clone())).collect()
         };
-        let wrong = differences(&only_game(&sees), &only_game(&self.trees[&STARTED_ON]));
+        let wrong = differences(&only_game(&sees), &only_game(&self.trees[&build]));
         ensure!(wrong.is_empty(), "the server sees: {}", wrong.join(", "));
         let begun = rounds(world)?;
         let until = Instant::now() + READ_LIMIT;
@@ -184,7 +190,9 @@ pub(super) fn check_done(world: &World, scene: &Scene) -> Result<()> {
     let builds = Builds::read(Path::new(ROOT))?;
     let numbers: Vec<u64> = builds.numbers().iter().map(|number| number.wrapping_sub(FIRST)).collect();
     let is = (&numbers[..], builds.current.unwrap_or_default().wrapping_sub(FIRST));
-    ensure!(is == scene.builds, "the builds are {is:?}, and not {:?}", scene.builds);
+    let is_back = scene.effect == Effect::Moved && is == (scene.builds.0, STARTED_ON);
+    ensure!(is == scene.builds || is_back, "the builds are {is:?}, and not {:?}", scene.builds);
+    ensure!(!path(ROLLOUT).exists(), "{ROLLOUT} is left");
     builds.check_no_garbage(Path::new(ROOT))?;
     world.l4d2ctl_with(&["verify"], &[]).context("verify finds something").map(drop)
 }
@@ -232,7 +240,7 @@ fn fresh(world: &World, number: u64) -> Result<PathBuf> {
 
 /// Takes every build away.
 fn empty(world: &World) -> Result<()> {
-    for part in PARTS.iter().chain(&["tmp"]) {
+    for part in PARTS.iter().chain(&["tmp", ROLLOUT]) {
         remove(&path(part))?;
     }
     for dir in ["installation", "generations", "manifests", "tmp"] {

@@ -11,6 +11,8 @@ pub(super) enum Effect {
     Spec,
     /// Its upper is empty.
     Emptied,
+    /// It runs on the current build; where it did not come up, that is the one that it came from.
+    Moved,
 }
 
 /// A command and what it does.
@@ -50,12 +52,16 @@ const fn of_game(
     Scene { game, builds, ..scene(name, state, command, state) }
 }
 
-pub(super) const SCENES: [Scene; 13] = [
+pub(super) const SCENES: [Scene; 14] = [
     of_game("first-install", (State::Missing, Game::None), &["l4d2ctl", "install"], (&[3], 3)),
     of_game("install", (State::Running, Game::Two), &["l4d2ctl", "install"], (&[1, 2, 3], 3)),
     of_game("rollback", (State::Running, Game::Two), &["l4d2ctl", "rollback", "9450001"], (&[1, 2], 1)),
     of_game("prune", (State::Running, Game::Four), &["l4d2ctl", "prune", "--keep", "0"], (&[2, 4], 4)),
     of_game("fold", (State::Stopped, Game::Four), &["l4d2ctl", "prune", "--keep", "0"], (&[4], 4)),
+    Scene {
+        effect: Effect::Moved,
+        ..of_game("rollout", (State::Running, Game::Four), &["l4d2ctl", "rollout", "--soak", "0"], (&[1, 2, 3, 4], 4))
+    },
     Scene {
         effect: Effect::Spec,
         ..scene("initialize", State::Missing, &["l4d2ctl", "initialize", NAME, "-f", SPEC_FILE], State::Stopped)
@@ -88,6 +94,6 @@ impl Scene {
 
     /// Whether a server runs that is to notice nothing.
     pub(super) fn keeps_running(&self) -> bool {
-        self.before == State::Running && self.after == State::Running
+        self.before == State::Running && self.after == State::Running && self.effect != Effect::Moved
     }
 }

@@ -3,14 +3,16 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use super::game::{FIRST, Game, LAYERS, NEWEST, Shelf};
+use super::game::{FIRST, Game, LAYERS, NEWEST, STARTED_ON, Shelf};
 use super::scenes::{Effect, Scene};
+use crate::game::Builds;
 use crate::onlooker::{ROOT, entries, held, password, path};
 
 pub(super) const NAME: &str = "a";
@@ -140,7 +142,9 @@ impl World {
             }
             State::Running => {
                 self.initialize()?;
-                if self.state()? != "running" {
+                let status = self.status()?.context("the instance is gone")?;
+                if status["state"] != "running" || status["build_id"] != FIRST + STARTED_ON {
+                    self.stop()?;
                     // Before it is mounted: what changes below a mount is undefined.
                     self.mark()?;
                     self.shelf()?.start_on_second(self, || self.l4d2ctl(&["start", NAME]).map(drop))?;
@@ -269,7 +273,10 @@ impl World {
         self.wait_for_quiet(after)?;
         super::game::check_done(self, scene)?;
         if let Some(pid) = self.server.filter(|_| scene.keeps_running()) {
-            self.shelf()?.check_server(self, pid)?;
+            self.shelf()?.check_server(self, pid, STARTED_ON)?;
+        }
+        if scene.effect == Effect::Moved {
+            self.check_moved()?;
         }
         let status = self.status()?;
         let state = status.as_ref().map_or("not-found", |status| status["state"].as_str().unwrap_or("?"));
@@ -301,6 +308,15 @@ impl World {
         let dirs = [path("instances/a"), path("runtime/a")].iter().filter(|dir| dir.exists()).count();
         ensure!(dirs == if after == State::Missing { 0 } else { 2 }, "{dirs} of its directories are there");
         if self.supervisor == Supervisor::Systemd { Self::check_systemd(after) } else { Ok(()) }
+    }
+
+    /// The instance runs on the current build.
+    fn check_moved(&self) -> Result<()> {
+        let current = Builds::read(Path::new(ROOT))?.current.context("no build is current")?;
+        let status = self.status()?.context("the instance is gone")?;
+        ensure!(status["build_id"] == current, "build {current} is current: {status}");
+        let pid = status["main_pid"].as_u64().context("it has no process")?;
+        self.shelf()?.check_server(self, pid, current.wrapping_sub(FIRST))
     }
 
     fn check_systemd(after: State) -> Result<()> {
@@ -350,7 +366,11 @@ fn check_staged() -> Result<()> {
         return Ok(());
     }
     let read = |file: &str| fs::read_to_string(staged.join(file)).with_context(|| format!("staged/{file}"));
-    ensure!(read("layers")? == format!("overlay base\n{LAYERS}"), "staged/layers is {:?}", read("layers"));
+    ensure!(
+        LAYERS.map(|layers| format!("overlay base\n{layers}")).contains(&read("layers")?),
+        "staged/layers is {:?}",
+        read("layers")
+    );
     ensure!(read("launch")?.contains("+hostport\n"), "staged/launch is {:?}", read("launch"));
     ensure!(read("revision")?.len() == 17, "staged/revision is {:?}", read("revision"));
     ensure!(read("cfg/server_base.cfg")? == "sv_tags base\n", "server_base.cfg is not whole");
