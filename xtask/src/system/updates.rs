@@ -57,7 +57,8 @@ pub(super) fn twenty_under_ten_servers(host: &mut Host) -> Result<()> {
     let (pids, first) = (host.pids()?, host.fingerprint("/var/lib/left4me/runtime/s0/merged")?);
     ensure!(first.lines().count() > 20, "no tree: {first}");
     host.ok(&format!(
-        "touch {ASKING}; (while test -e {ASKING}; do sudo -u left4me l4d2ctl status --json; done >{ANSWERS} 2>&1) &"
+        "touch {ASKING}
+         (while test -e {ASKING}; do sudo -u left4me l4d2ctl status --json >>{ANSWERS} 2>&1; done) </dev/null >/dev/null 2>&1 &"
     ))?;
     for build in FIRST + 1..=FIRST + UPDATES {
         let installed = host.update(build)?;

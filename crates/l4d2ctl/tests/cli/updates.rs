@@ -211,3 +211,59 @@ fn what_killed_commands_left_is_swept() {
     }
     assert!(sandbox.ok(&["verify"]).starts_with("everything is as it was installed"));
 }
+
+/// Every name of a game with its mode and content, without what a server writes.
+fn tree(dir: &std::path::Path) -> std::collections::BTreeMap<String, (u32, Vec<u8>)> {
+    let mut found = std::collections::BTreeMap::new();
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(next) = dirs.pop() {
+        for entry in fs::read_dir(&next).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(dir).unwrap().to_str().unwrap().to_owned();
+            if name == "left4dead2/cfg" || name == "left4dead2/logs" {
+                continue;
+            }
+            let metadata = path.symlink_metadata().unwrap();
+            let content = if metadata.is_dir() {
+                dirs.push(path.clone());
+                Vec::new()
+            } else if metadata.is_symlink() {
+                fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes()
+            } else {
+                fs::read(&path).unwrap()
+            };
+            found.insert(name, (metadata.mode(), content));
+        }
+    }
+    found
+}
+
+/// The trees of the simulated builds differ in every way that those of a game may (see srcds-sim's `tree.rs`).
+#[test]
+fn twenty_updates_in_a_row_give_what_a_fresh_install_gives() {
+    let sandbox = Sandbox::with_game();
+    sandbox.make("a", &format!("port: {}\nconfig: [sim_rehash 200]\n", port()));
+    sandbox.ok(&["start", "a", "--wait"]);
+    let (first, last) = (9_450_001, 9_450_021);
+    for build in first + 1..=last {
+        let ran = install(&sandbox, build, &[]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+    }
+    assert!(sandbox.ok(&["rcon", "a", "--", "sim_files"]).contains(" changed 0"));
+    assert!(sandbox.ok(&["verify"]).starts_with("everything is as it was installed"));
+    // Looked at without the game's own writing: as a stack that was just mounted, by its process.
+    for build in [last, first + 7, first + 16, first] {
+        sandbox.ok(&["rollback", &build.to_string()]);
+        sandbox.ok(&["restart", "a", "--wait"]);
+        let pid = sandbox.json(&["status", "a"])["instances"][0]["main_pid"].as_u64().unwrap();
+        let fresh = Sandbox::new();
+        assert_eq!(install(&fresh, build, &[]).code, 0);
+        let (seen, wanted) = (tree(format!("/proc/{pid}/cwd/").as_ref()), tree(&fresh.root().join("installation")));
+        assert_eq!(seen.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>(), "build {build}");
+        for (name, of) in &seen {
+            assert!(wanted[name] == *of, "build {build}: {name} differs");
+        }
+    }
+    let layers = fs::read_to_string(sandbox.root().join("instances/a/staged/layers")).unwrap();
+    assert!(layers.lines().count() < 20, "{layers}");
+}
