@@ -5,6 +5,7 @@ use names::fuzzing::Target;
 
 use crate::account::{self, Account};
 use crate::embedded::fuzzing::{log_lines, proc_stat, supervisor_state};
+use crate::generations::fuzzing::{layer_manifest, layers_above, versions};
 use crate::spec::fuzzing::{instance_json, spec, spec_from_values};
 use crate::steam::fuzzing::{app_info, manifest, steam_end, steam_lines};
 use crate::supervisor::systemd::fuzzing::{journal, list_units, show};
@@ -18,6 +19,9 @@ pub const TARGETS: &[Target] = &[
     ("steam_end", steam_end),
     ("manifest", manifest),
     ("app_info", app_info),
+    ("layer_manifest", layer_manifest),
+    ("versions", versions),
+    ("layers_above", layers_above),
     ("list_units", list_units),
     ("show", show),
     ("journal", journal),

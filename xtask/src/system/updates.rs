@@ -20,6 +20,7 @@ const SERVERS: u16 = 10;
 /// Says so while it is to go on asking, and what was answered.
 const ASKING: &str = "/run/updates-asking";
 const ANSWERS: &str = "/run/updates-answers";
+const ANSWERED: &str = "/run/updates-answered";
 
 impl Host<'_> {
     fn update(&mut self, build: u64) -> Result<Value> {
@@ -58,7 +59,7 @@ pub(super) fn twenty_under_ten_servers(host: &mut Host) -> Result<()> {
     ensure!(first.lines().count() > 20, "no tree: {first}");
     host.ok(&format!(
         "touch {ASKING}
-         (while test -e {ASKING}; do sudo -u left4me l4d2ctl status --json >>{ANSWERS} 2>&1; done) </dev/null >/dev/null 2>&1 &"
+         (while test -e {ASKING}; do sudo -u left4me l4d2ctl status --json >>{ANSWERS} 2>&1; done; touch {ANSWERED}) </dev/null >/dev/null 2>&1 &"
     ))?;
     for build in FIRST + 1..=FIRST + UPDATES {
         let installed = host.update(build)?;
@@ -74,10 +75,7 @@ pub(super) fn twenty_under_ten_servers(host: &mut Host) -> Result<()> {
         );
     }
     host.ok(&format!("rm {ASKING}"))?;
-    host.machine.wait_until(
-        &format!("! pgrep -f 'l4d2ctl status'; tail -c 1 {ANSWERS} | grep -q ."),
-        Duration::from_secs(30),
-    )?;
+    host.machine.wait_until(&format!("test -e {ANSWERED}"), Duration::from_secs(30))?;
     let answers = host.ok(&format!("cat {ANSWERS}"))?;
     let mut asked = 0;
     for line in answers.lines() {

@@ -201,7 +201,7 @@ impl Manifest {
         }
         for line in body.strip_suffix(b"\n")?.split(|&byte| byte == b'\n') {
             let (path, entry) = parse_line(line)?;
-            // Sorted, so that what was printed is the only text that means the same.
+            // Sorted, so no name comes twice.
             if entries.last_key_value().is_some_and(|(last, _)| *last >= path) {
                 return None;
             }

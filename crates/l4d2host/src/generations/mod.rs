@@ -7,6 +7,8 @@
 //! - [`verify`]: comparing layers with what was recorded.
 
 pub(crate) mod chain;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 pub(crate) mod in_use;
 pub(crate) mod lay;
 mod list;
