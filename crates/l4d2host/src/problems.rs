@@ -127,7 +127,7 @@ const RULES: [Rule; 8] = [
         applies: |seen| {
             seen.signs()?.update.map(|_| "it asks for an update: players with the new version can't join".to_owned())
         },
-        hint: "`l4d2ctl install`, then `l4d2ctl restart --when-empty NAME`",
+        hint: "`l4d2ctl install`, then `l4d2ctl rollout --canary NAME --when-empty`",
     },
 ];
 
