@@ -258,7 +258,7 @@ pub(super) fn planted_in_the_root_directory(host: &mut Host) -> Result<()> {
     let canary = "stat -c '%n %U %a' /srv/canary /srv/canary/* /etc /etc/shadow /root; ls /root /srv/canary; cat /srv/canary/file";
     let before = host.ok(canary)?;
     for target in ["/srv/canary", "/etc", "/etc/shadow", "/root/new", "../../../srv/canary", "tmp", "/proc/1/root"] {
-        for name in ["installation", "overlays", "instances", "runtime", "tmp", "locks"] {
+        for name in ["installation", "generations", "manifests", "overlays", "instances", "runtime", "tmp", "locks"] {
             host.ok(&format!("sudo -u left4me ln -sfn {target} {ROOT}/{name}"))?;
         }
         let created = host.machine.run("systemd-tmpfiles --create left4me.conf")?;
