@@ -75,10 +75,7 @@ impl Shelf {
         }
         let saved = game.saved();
         if !saved.exists() {
-            empty(world)?;
-            for number in 1..=game.count() {
-                world.l4d2ctl_with(&["install"], &[("LEFT4ME_SIM_BUILD", &(FIRST + number).to_string())])?;
-            }
+            bring(world, game.count())?;
             fs::create_dir_all(&saved)?;
             for part in PARTS.iter().filter(|part| path(part).exists()) {
                 copy(&path(part), &saved)?;
@@ -236,6 +233,15 @@ fn fresh(world: &World, number: u64) -> Result<PathBuf> {
         ensure!(output.status.success(), "SteamCMD: {}", String::from_utf8_lossy(&output.stdout));
     }
     Ok(dir)
+}
+
+/// Has so many builds brought, one after the other, in the place of all that are there.
+pub(super) fn bring(world: &World, count: u64) -> Result<()> {
+    empty(world)?;
+    for number in 1..=count {
+        world.l4d2ctl_with(&["install"], &[("LEFT4ME_SIM_BUILD", &(FIRST + number).to_string())])?;
+    }
+    Ok(())
 }
 
 /// Takes every build away.

@@ -165,10 +165,11 @@ impl World {
         Ok(())
     }
 
-    /// Leaves nothing that another world would find.
+    /// Leaves what every machine begins with: no instance, and the first build.
     pub(super) fn leave(&self) -> Result<()> {
         self.umount()?;
-        self.l4d2ctl(&["delete", NAME]).map(drop)
+        self.l4d2ctl(&["delete", NAME])?;
+        super::game::bring(self, 1)
     }
 
     /// Stopped, with a plan to mount from.
