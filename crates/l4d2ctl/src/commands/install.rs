@@ -22,6 +22,7 @@ use crate::ui::{Ui, can_draw, write_stdout};
 ///
 /// With --check nothing is installed: Steam is asked whether it has another
 /// build. Exit code 0: no, 10: yes, any other: that could not be told.
+/// With --if-newer it is installed then, and otherwise nothing is done.
 ///
 /// Example: l4d2ctl install
 ///          l4d2ctl install --steam-user spare_account
@@ -35,21 +36,27 @@ pub(crate) struct Args {
     /// Only ask Steam whether there is another build than the one installed last
     #[arg(long)]
     check: bool,
+    /// Ask that first, and install nothing where there is none
+    #[arg(long, conflicts_with = "check")]
+    if_newer: bool,
 }
 
 /// There is another build.
 const UPDATE: u8 = 10;
 
-pub(crate) fn run(ui: &Ui, Args { steam_user, check }: Args) -> Result<ExitCode, Problem> {
+pub(crate) fn run(ui: &Ui, Args { steam_user, check, if_newer }: Args) -> Result<ExitCode, Problem> {
     let host = open_host(ui)?;
     // For a program, or with nothing to type into, a question is an error that says how to log in.
     let ask = !ui.is_json() && std::io::stdin().is_terminal();
     let request = InstallRequest { user: steam_user, ask, ..InstallRequest::default() };
     let mut reporter = Reporter::new(*ui);
-    if check {
+    if check || if_newer {
         let checked = host.check_for_update(&request, &mut |progress| reporter.report(progress));
-        reporter.finish();
-        return tell(ui, &checked?);
+        let done = check || !checked.as_ref().is_ok_and(Checked::is_update);
+        if done {
+            reporter.finish();
+            return tell(ui, &checked?);
+        }
     }
     let installed = host.install(&request, &mut |progress| reporter.report(progress));
     reporter.finish();

@@ -180,3 +180,25 @@ fn nobody_has_to_read_the_answer() {
         assert_eq!(asking.wait().unwrap().code(), Some(code));
     }
 }
+
+#[test]
+fn only_a_newer_one_is_installed() {
+    let sandbox = Sandbox::with_game();
+    let install = |build: &str, failure: &str| {
+        let steamcmd = sandbox.steamcmd();
+        let env = [
+            ("LEFT4ME_STEAMCMD", steamcmd.to_str().unwrap()),
+            ("LEFT4ME_SIM_BUILD", build),
+            ("LEFT4ME_SIM_STEAM_FAIL", failure),
+        ];
+        sandbox.run_with(&["install", "--if-newer"], &env)
+    };
+    let before = sandbox.tree();
+    let ran = install("9450001", "");
+    assert_eq!((ran.code, &*ran.stdout), (0, "build 9450001 is installed, and Steam has no other\n"), "{ran:?}");
+    assert!(install("9450002", "rate-limit").code != 0);
+    assert_eq!(sandbox.tree(), before);
+    let ran = install("9450002", "");
+    assert!(ran.code == 0 && ran.stdout.starts_with("installed build 9450002"), "{ran:?}");
+    assert_eq!(install("9450002", "").stdout, "build 9450002 is installed, and Steam has no other\n");
+}

@@ -70,9 +70,11 @@ impl Gate {
         let crashed = |how: &str| Verdict::Failed(ErrorKind::StartFailed, how.to_owned());
         match status.state {
             InstanceState::Running | InstanceState::Starting | InstanceState::Unknown => {}
+            // One that crashed is stopping first; how it ended shows when that is over.
+            InstanceState::Stopping => return self.unanswered(None, now),
             InstanceState::CrashLooping => return crashed("it crashed"),
             InstanceState::Failed => return crashed("it failed"),
-            InstanceState::Stopped | InstanceState::Stopping => return crashed("it was stopped"),
+            InstanceState::Stopped => return crashed("it was stopped"),
         }
         if status.restarts.is_some_and(|restarts| restarts > 0) {
             return crashed("it crashed and was started again");
@@ -160,4 +162,119 @@ fn patch_version(root: &Dir, name: &InstanceName) -> Option<String> {
     let text = String::from_utf8_lossy(&bytes);
     let value = text.lines().find_map(|line| line.trim().strip_prefix("PatchVersion="))?.trim();
     (!value.is_empty()).then(|| value.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problems::StatusProblem;
+    use crate::{Live, UnitState};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn gate() -> Gate {
+        Gate {
+            name: "friday".parse().unwrap(),
+            version: "2".parse().unwrap(),
+            patch: Some("2.2.4.4".to_owned()),
+            limit: 10 * SECOND,
+            soak: 5 * SECOND,
+            begin: Instant::now(),
+            answered: None,
+            run: None,
+        }
+    }
+
+    fn status(state: InstanceState) -> InstanceStatus {
+        let unit = UnitState::unknown();
+        InstanceStatus {
+            name: "friday".parse().unwrap(),
+            state,
+            active_state: unit.active_state,
+            sub_state: unit.sub_state,
+            result: None,
+            enabled: true,
+            since: Some(100),
+            main_pid: Some(7),
+            restarts: Some(0),
+            port: None,
+            revision: None,
+            staged_revision: None,
+            pending: false,
+            build_id: None,
+            pending_build_id: None,
+            supervisor: "embedded",
+            live: Some(Live { answering: true, version: Some("2.2.4.4".to_owned()), ..Live::default() }),
+            problems: Vec::new(),
+        }
+    }
+
+    /// What comes of looks at these seconds after the restart.
+    fn judge(looks: &[(u32, &InstanceStatus)]) -> Verdict {
+        let mut gate = gate();
+        let begin = gate.begin;
+        let staged = || "2".parse().ok();
+        let verdicts: Vec<Verdict> = looks
+            .iter()
+            .map(|(after, status)| {
+                gate.judge(&Seen { status, staged: staged(), stranger: None }, begin + *after * SECOND)
+            })
+            .collect();
+        verdicts.into_iter().last().unwrap()
+    }
+
+    fn why(verdict: Verdict) -> String {
+        match verdict {
+            Verdict::Failed(_, why) => why,
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn it_passes_when_it_has_answered_for_long_enough() {
+        let up = status(InstanceState::Running);
+        let silent = InstanceStatus { live: None, ..up.clone() };
+        assert_eq!(judge(&[(9, &silent)]), Verdict::Waiting);
+        assert_eq!(judge(&[(9, &silent), (12, &up)]), Verdict::Answered(12 * SECOND));
+        assert_eq!(judge(&[(2, &up), (6, &up)]), Verdict::Waiting);
+        assert_eq!(judge(&[(2, &up), (7, &up)]), Verdict::Passed);
+        // It may be silent while it changes its map, and not for good.
+        assert_eq!(judge(&[(2, &up), (7, &silent)]), Verdict::Waiting);
+        assert_eq!(judge(&[(2, &up), (7, &silent), (8, &up)]), Verdict::Passed);
+        assert_eq!(why(judge(&[(2, &up), (12, &silent)])), "it has not answered any more for 10 s");
+        assert_eq!(why(judge(&[(10, &silent)])), "it did not answer within 10 s");
+    }
+
+    #[test]
+    fn each_way_not_to_pass() {
+        let up = status(InstanceState::Running);
+        for (state, words) in [
+            (InstanceState::CrashLooping, "it crashed"),
+            (InstanceState::Failed, "it failed"),
+            (InstanceState::Stopped, "it was stopped"),
+        ] {
+            assert_eq!(why(judge(&[(1, &status(state))])), words);
+        }
+        assert_eq!(judge(&[(1, &up), (2, &status(InstanceState::Stopping))]), Verdict::Waiting);
+        let other_run = InstanceStatus { main_pid: Some(8), ..up.clone() };
+        assert!(why(judge(&[(1, &up), (2, &other_run)])).contains("another process"));
+        let later = InstanceStatus { since: Some(101), ..up.clone() };
+        assert!(why(judge(&[(1, &up), (2, &later)])).contains("another process"));
+        let again = InstanceStatus { restarts: Some(1), ..up.clone() };
+        assert!(why(judge(&[(1, &again)])).contains("started again"));
+        let problem = StatusProblem { kind: "port-taken", message: "port taken".to_owned(), hint: String::new() };
+        let elsewhere = InstanceStatus { problems: vec![problem], ..up.clone() };
+        assert_eq!(why(judge(&[(1, &elsewhere)])), "port taken");
+        let live = Some(Live { answering: true, version: Some("2.2.4.3".to_owned()), ..Live::default() });
+        assert!(why(judge(&[(1, &InstanceStatus { live, ..up.clone() })])).contains("version 2.2.4.3"));
+        let begin = Instant::now();
+        let look = |staged: &str, stranger| {
+            why(gate().judge(&Seen { status: &up, staged: staged.parse().ok(), stranger }, begin))
+        };
+        assert_eq!(look("1", None), "it was started on 1");
+        assert_eq!(look("2", Some(1000)), "a program of user 1000 listens on its port");
+        let mut unknown = Gate { patch: None, ..gate() };
+        let seen = Seen { status: &up, staged: "2".parse().ok(), stranger: None };
+        assert!(matches!(unknown.judge(&seen, unknown.begin), Verdict::Answered(_)));
+    }
 }
