@@ -93,6 +93,8 @@ impl Options {
         for (name, text) in [
             dist!("systemd/system/left4me-server@.service"),
             dist!("systemd/system/left4me-game.slice"),
+            dist!("systemd/system/left4me-update.service"),
+            dist!("systemd/system/left4me-update.timer"),
             dist!("sysusers.d/left4me.conf"),
             dist!("tmpfiles.d/left4me.conf"),
         ] {
@@ -190,6 +192,11 @@ pub(crate) fn uninstall(args: &[String]) -> Result<()> {
     let booted = options.destdir.is_none() && Path::new("/run/systemd/system").is_dir();
     if booted {
         refuse_while_active()?;
+        // Its link would stay where nobody looks. One that is not installed any more is no failure.
+        let timer = options.prefix.join("lib/systemd/system/left4me-update.timer");
+        if options.on_host(&timer).exists() {
+            succeed(Command::new("systemctl").args(["disable", "--now", "--quiet", "left4me-update.timer"]))?;
+        }
     }
     for item in options.items().iter().rev() {
         match fs::remove_file(options.on_host(&item.path)) {
@@ -211,11 +218,12 @@ pub(crate) fn uninstall(args: &[String]) -> Result<()> {
 
 fn refuse_while_active() -> Result<()> {
     let listed = Command::new("systemctl")
-        .args(["list-units", "--plain", "--no-legend", "--state=active,activating,deactivating", "left4me-server@*"])
+        .args(["list-units", "--plain", "--no-legend", "--state=active,activating,deactivating"])
+        .args(["left4me-server@*", "left4me-update.service"])
         .output()
         .context("can't run systemctl")?;
     let text = String::from_utf8_lossy(&listed.stdout);
     let units: Vec<&str> = text.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    ensure!(units.is_empty(), "servers run: {}; stop them first", units.join(", "));
+    ensure!(units.is_empty(), "these run: {}; stop them first", units.join(", "));
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 const UNIT: &str = include_str!("../../../dist/systemd/system/left4me-server@.service");
 const SLICE: &str = include_str!("../../../dist/systemd/system/left4me-game.slice");
+const UPDATE: &str = include_str!("../../../dist/systemd/system/left4me-update.service");
 const SUDOERS: &str = include_str!("../../../dist/sudoers.d/left4me");
 
 fn settings(text: &str) -> impl Iterator<Item = (&str, &str)> {
@@ -21,9 +22,17 @@ fn no_file_of_the_service_user_s_reaches_root() {
 
 #[test]
 fn the_unit_and_the_slice_limit_tasks() {
-    for text in [UNIT, SLICE] {
+    for text in [UNIT, SLICE, UPDATE] {
         assert_eq!(settings(text).filter(|(name, value)| *name == "TasksMax" && *value != "infinity").count(), 1);
     }
+}
+
+#[test]
+fn the_update_runs_as_the_service_user_and_has_no_step_of_root_s() {
+    let user = settings(UPDATE).filter(|(name, _)| matches!(*name, "User" | "Group")).map(|(_, value)| value);
+    assert_eq!(user.collect::<Vec<_>>(), ["left4me", "left4me"]);
+    let commands: Vec<&str> = settings(UPDATE).filter(|(name, _)| name.starts_with("Exec")).map(|(_, v)| v).collect();
+    assert!(commands.iter().all(|command| command.starts_with("@PREFIX@/bin/l4d2ctl ")), "{commands:?}");
 }
 
 /// sudo-rs knows few settings and no wildcard within arguments; a line that it does not understand is an error to it.

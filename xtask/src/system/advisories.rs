@@ -303,10 +303,16 @@ pub(super) fn only_root_changes_what_is_installed(host: &mut Host) -> Result<()>
     let elsewhere = host.machine.run(&format!("{install} --prefix {ROOT}/prefix"))?;
     ensure!(elsewhere.code == 1, "{}", elsewhere.text());
     // What is taken away again are the same files; what the service user put beside them, and the root directory, stay.
+    let timer =
+        host.machine.run("systemctl is-enabled left4me-update.timer; systemctl is-active left4me-update.timer")?;
+    ensure!(timer.stdout == "disabled\ninactive\n", "nothing is enabled: {}", timer.text());
+    host.ok("systemctl enable --now left4me-update.timer")?;
     host.ok(&format!("cp -a /etc/passwd /tmp/passwd && sudo -u left4me ln -s /etc/passwd {ROOT}/tmp/link"))?;
     host.ok(&format!("{BIN_DIR}/xtask uninstall"))?;
-    let left =
-        host.machine.run(&format!("ls -d {HELPERS} /etc/sudoers.d/left4me /etc/left4me /usr/local/bin/l4d2ctl"))?;
+    let left = host.machine.run(&format!(
+        "ls -d {HELPERS} /etc/sudoers.d/left4me /etc/left4me /usr/local/bin/l4d2ctl \
+             /usr/local/lib/systemd/system/left4me-* /etc/systemd/system/timers.target.wants/left4me-*"
+    ))?;
     ensure!(left.stdout.is_empty(), "uninstall left {}", left.stdout);
     host.ok(&format!("cmp /etc/passwd /tmp/passwd && rm {ROOT}/tmp/link /tmp/passwd"))?;
     host.ok(&install).map(drop)

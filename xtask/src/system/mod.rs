@@ -73,6 +73,7 @@ pub(crate) const TESTS: &[Test] = &[
         trouble::wrong_setup,
     ),
     test("twenty updates under ten servers, and back", Container, false, updates::twenty_under_ten_servers),
+    test("the timer's unit installs a newer build and moves servers onto it", Both, false, updates::by_the_unit),
     test("a helper whose command was killed keeps the instance to itself", Both, false, locks::orphaned_helper),
     test("commands at the same time lose and break nothing", Container, false, locks::storm_of_commands),
     test("nor do they under the embedded supervisor", Container, false, locks::storm_without_systemd),

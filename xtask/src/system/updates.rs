@@ -137,3 +137,35 @@ fn differing(a: &str, b: &str) -> String {
     };
     only(a, b, "-") + &only(b, a, "+")
 }
+
+/// As a booted host without a person has it: what the unit may is enough for SteamCMD, and for sudo.
+pub(super) fn by_the_unit(host: &mut Host) -> Result<()> {
+    const DROP_IN: &str = "/run/systemd/system/left4me-update.service.d/test.conf";
+    for (name, port) in [("a", 27101), ("b", 27102)] {
+        host.make(name, port, &[])?;
+        host.l4_ok(&format!("start {name} --wait=60"))?;
+    }
+    let versions: Value = serde_json::from_str(&host.l4_ok("versions --json")?)?;
+    let newest =
+        versions["versions"].as_array().and_then(|all| all.last()?["build_id"].as_u64()).context("no build")?;
+    let update = |host: &mut Host, build: u64| -> Result<()> {
+        let line = format!("Environment=LEFT4ME_STEAMCMD={STEAMCMD} LEFT4ME_SIM_BUILD={build}");
+        host.ok(&format!("mkdir -p $(dirname {DROP_IN}) && printf '[Service]\\n{line}\\n' >{DROP_IN}"))?;
+        host.ok("systemctl daemon-reload && systemctl start left4me-update.service").map(drop)
+    };
+    for build in [newest + 1, newest + 1] {
+        let pids = host.ok("systemctl show -P MainPID left4me-server@a left4me-server@b")?;
+        update(host, build)?;
+        for name in ["a", "b"] {
+            host.expect_state(name, "running")?;
+            ensure!(host.status(name, "build_id")? == build, "{name} is not on build {build}");
+        }
+        let again = host.ok("systemctl show -P MainPID left4me-server@a left4me-server@b")?;
+        ensure!(
+            (again == pids) == (host.ok("journalctl -u left4me-update -n 3")?.contains("nothing to do")),
+            "{again}"
+        );
+    }
+    host.ok(&format!("rm {DROP_IN} && systemctl daemon-reload"))?;
+    host.l4_ok(&format!("rollback {newest}")).map(drop)
+}
