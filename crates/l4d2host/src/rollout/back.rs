@@ -12,7 +12,7 @@ use super::{AT_ONCE, PAUSE, Rollout, RolloutEvent};
 use crate::generations::versions::Versions;
 use crate::lock::Lock;
 use crate::staging::staged_version;
-use crate::{Error, ErrorKind, InstanceState, Result};
+use crate::{Error, ErrorKind, InstanceState, Result, SupervisorKind};
 
 impl Rollout<'_> {
     /// Goes on where the rollout was interrupted on its way back.
@@ -102,6 +102,11 @@ impl Rollout<'_> {
         };
         let staged = staged_version(&self.root, name).map(|(id, _)| id);
         if self.runs(name)? && staged.as_ref() == Some(&from) {
+            // A stop that failed half way leaves it running, and not to come back after a reboot.
+            if !status.enabled && self.host.supervisor_kind() == SupervisorKind::Systemd {
+                let lock = self.host.lock(&self.root, Lock::Instance(name))?;
+                self.host.supervisor().enable(name, &lock)?;
+            }
             return Ok(false);
         }
         // Stopped from here on, it is so by us.
