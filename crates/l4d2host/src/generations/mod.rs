@@ -6,6 +6,8 @@
 //! - [`in_use`]: the layers that must stay; [`prune`]: giving back what others take;
 //! - [`verify`]: comparing layers with what was recorded.
 
+#[cfg(test)]
+mod as_overlayfs;
 pub(crate) mod chain;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
