@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use names::InstanceName;
-use overlay::beneath::Dir;
+use overlay::beneath::{Dir, FileId};
 
 use crate::account::Account;
 use crate::embedded::Embedded;
@@ -172,7 +172,7 @@ impl Host {
     pub(crate) fn check_not_held_by_other(&self, root: &Dir, name: &InstanceName) -> Result<()> {
         let other = match self.supervisor_kind() {
             SupervisorKind::Systemd => crate::embedded::is_held(root, name)?.then_some(SupervisorKind::Embedded),
-            SupervisorKind::Embedded => (configured_root()?.as_deref() == Some(&self.root)
+            SupervisorKind::Embedded => (is_configured(root)?
                 && is_there(&Path::new(names::RECORD_DIR).join(name.as_str()))?)
             .then_some(SupervisorKind::Systemd),
         };
@@ -185,6 +185,14 @@ impl Host {
             }
         }
     }
+}
+
+/// Whether root's records and the systemd units are of this root directory, by whichever path it was opened.
+pub(crate) fn is_configured(root: &Dir) -> Result<bool> {
+    let Some(configured) = configured_root()? else { return Ok(false) };
+    // What can't be looked at is none of the caller's.
+    let Ok(metadata) = std::fs::metadata(configured) else { return Ok(false) };
+    Ok(root.id()? == FileId { device: metadata.dev(), inode: metadata.ino() })
 }
 
 /// What the installer wrote into the root file; none where nothing is installed.

@@ -72,7 +72,7 @@ impl Lock<'_> {
             Self::Instance(name) => format!("instance {name}"),
             Self::Rollout => "the rollout".to_owned(),
             Self::Ports => "the list of ports".to_owned(),
-            Self::Generations => "the builds of the game".to_owned(),
+            Self::Generations => "the list of builds".to_owned(),
             Self::Installation | Self::InstallationShared => "the installation".to_owned(),
         }
     }
@@ -128,6 +128,21 @@ pub(crate) fn holder(root: &Dir, lock: Lock<'_>) -> Result<Option<String>> {
         Err(error) => return Err(error.into()),
     };
     Ok(if pids(&file).is_empty() { None } else { Some(holders(&file)) })
+}
+
+/// Whether anybody has a lock, seen from here or not: a helper whose l4d2ctl was killed is in no list. It is taken for a
+/// moment to find out, and who comes in just that moment waits for it.
+pub(crate) fn is_held(root: &Dir, lock: Lock<'_>) -> Result<bool> {
+    let file = match root.open_file(format!("locks/{}", lock.file())) {
+        Ok(file) => file,
+        Err(error) if error.errno() == Some(Errno::NOENT) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(Error::io(format!("can't look at the lock of {}", lock.what()), error)),
+    }
 }
 
 /// Waits in the kernel's queue; none when the time is over.

@@ -117,7 +117,7 @@ fn ctrl_c_and_sigterm_end_one_that_waits_and_nothing_is_changed() {
     for (file, args, what) in [
         ("a.lock", &["delete", "a"][..], "instance a"),
         (".installation", &["start", "a"], "the installation"),
-        (".generations", &["install"], "the builds of the game"),
+        (".generations", &["install"], "the list of builds"),
     ] {
         let _holder = Holder::of(&sandbox, file);
         for (name, number) in [("-INT", 2), ("-TERM", 15)] {

@@ -22,8 +22,11 @@ pub(super) struct Holder {
     pub(super) pid: Option<Pid>,
 }
 
+/// What the file of an instance's lock ends with.
+pub(super) const SUFFIX: &str = ".supervisor";
+
 fn path(name: &InstanceName) -> String {
-    format!("locks/{name}.supervisor")
+    format!("locks/{name}{SUFFIX}")
 }
 
 /// Who holds the lock of an instance, if anybody does.
@@ -41,7 +44,7 @@ pub(super) fn holder(root: &Dir, name: &InstanceName) -> Result<Option<Holder>> 
 /// Takes the lock for this process, until the file is dropped; none if another process has it. The file must not be
 /// opened a second time: closing any descriptor of it would let go of the lock (fcntl(2)).
 pub(super) fn take(root: &Dir, name: &InstanceName) -> Result<Option<File>> {
-    let file = root.open_dir("locks")?.open_or_create(format!("{name}.supervisor"), 0o600)?;
+    let file = root.open_dir("locks")?.open_or_create(format!("{name}{SUFFIX}"), 0o600)?;
     match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(file)),
         Err(Errno::AGAIN | Errno::ACCESS) => Ok(None),

@@ -88,6 +88,20 @@ pub(crate) fn is_held(root: &Dir, name: &InstanceName) -> Result<bool> {
     Ok(lock::holder(root, name)?.is_some())
 }
 
+/// All instances that an embedded supervisor runs, also one whose files are gone: the locks' files stay.
+pub(crate) fn all_held(root: &Dir) -> Result<Vec<InstanceName>> {
+    let mut held = Vec::new();
+    for file in root.open_dir("locks")?.entries()? {
+        let name = file.to_str().and_then(|file| file.strip_suffix(lock::SUFFIX)?.parse().ok());
+        if let Some(name) = name
+            && is_held(root, &name)?
+        {
+            held.push(name);
+        }
+    }
+    Ok(held)
+}
+
 /// The embedded supervisor of one root directory.
 #[derive(Debug)]
 pub(crate) struct Embedded {

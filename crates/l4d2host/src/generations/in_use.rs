@@ -12,15 +12,19 @@ use rustix::io::Errno;
 use super::chain::manifest_name;
 use super::prune::FOLD;
 use super::versions::{Version, Versions};
-use crate::host::configured_root;
+use crate::host::is_configured;
+use crate::lock::{self, Lock};
 use crate::staging::staged_version;
-use crate::{Host, InstanceState, Result, embedded, instance, query, rollout};
+use crate::supervisor::systemd::{self, Systemd};
+use crate::{Host, InstanceState, Result, Supervisor, SupervisorKind, embedded, instance, query, rollout};
 
 /// What instances run on, or will when they come back by themselves.
 #[derive(Debug, Default)]
 pub(crate) struct InUse {
     /// The chains of generations, each of some instance's stack.
     chains: BTreeSet<Vec<GenerationId>>,
+    /// Somebody runs on layers of which nothing is on record: any may be it.
+    any: bool,
     /// The instances by the version that they were started on, where that is on record.
     pub(crate) versions: BTreeMap<GenerationId, BTreeSet<InstanceName>>,
 }
@@ -28,17 +32,17 @@ pub(crate) struct InUse {
 impl InUse {
     /// Whether anybody uses the installation, with or without something above it.
     pub(crate) fn installation(&self) -> bool {
-        !self.chains.is_empty()
+        self.any || !self.chains.is_empty()
     }
 
     /// Whether anybody uses a generation.
     pub(crate) fn generation(&self, id: &GenerationId) -> bool {
-        self.chains.iter().any(|chain| chain.contains(id))
+        self.any || self.chains.iter().any(|chain| chain.contains(id))
     }
 
     /// Whether anybody runs on a version.
     pub(crate) fn version(&self, version: &Version) -> bool {
-        self.chains.contains(&version.chain) || self.versions.contains_key(&version.id)
+        self.any || self.chains.contains(&version.chain) || self.versions.contains_key(&version.id)
     }
 
     fn add(&mut self, layers: Vec<Layer>) {
@@ -55,34 +59,55 @@ impl Host {
     /// a crash or at boot, have staged. Both supervisors are asked. What can't be found out is an error, and not "no".
     pub(crate) fn in_use(&self, root: &Dir) -> Result<InUse> {
         let mut in_use = InUse::default();
-        let units = self.supervisor().units()?;
         let mut names: BTreeSet<InstanceName> = instance::names(root)?.into_iter().collect();
-        names.extend(units.keys().cloned());
-        for name in names {
-            let unit = units.get(&name);
-            let at_work = unit.is_some_and(|unit| unit.enabled || query::state(unit) != InstanceState::Stopped);
-            if !at_work && !embedded::is_held(root, &name)? {
-                continue;
+        // Before the supervisors are asked: whoever was about to start what is staged, and goes on with that when its
+        // l4d2ctl is killed, has the instance's lock until a supervisor knows of it.
+        let mut starting = BTreeSet::new();
+        for name in &names {
+            if lock::is_held(root, Lock::Instance(name))? {
+                starting.insert(name.clone());
             }
-            match staged_layers(root, &name) {
+        }
+        let is_configured = is_configured(root)?;
+        let mut running: BTreeSet<InstanceName> = self.units_at_work(is_configured)?.into_iter().collect();
+        let held = embedded::all_held(root)?;
+        running.extend(held.iter().cloned());
+        names.extend(running.iter().cloned());
+        for name in names.iter().filter(|name| running.contains(*name) || starting.contains(*name)) {
+            match staged_layers(root, name) {
                 Ok(layers) => in_use.add(layers),
-                Err(error) if error.errno() == Some(Errno::NOENT) => {}
+                // Root's record says what is mounted for a unit; of an embedded server's mount only its files tell.
+                Err(error) if error.errno() == Some(Errno::NOENT) => in_use.any |= held.contains(name),
                 Err(error) => return Err(error.into()),
             }
-            if let Some((version, _)) = staged_version(root, &name) {
-                in_use.versions.entry(version).or_default().insert(name);
+            if let Some((version, _)) = staged_version(root, name).filter(|_| running.contains(name)) {
+                in_use.versions.entry(version).or_default().insert(name.clone());
             }
         }
         // Those that a rollout which is under way, or was killed, may go back to.
         for version in rollout::former_versions(root)? {
             in_use.versions.entry(version).or_default();
         }
-        if configured_root()?.as_deref() == Some(self.root()) {
+        if is_configured {
             for record in records()? {
                 in_use.add(record.layers.into_iter().map(|(_, layer)| layer).collect());
             }
         }
         Ok(in_use)
+    }
+
+    /// The units that do anything, or will at boot, of our supervisor and of systemd.
+    fn units_at_work(&self, is_configured: bool) -> Result<Vec<InstanceName>> {
+        let mut units: Vec<_> = self.supervisor().units()?.into_iter().collect();
+        if self.supervisor_kind() == SupervisorKind::Embedded
+            && is_configured
+            && let Some(prefix) = systemd::installed_prefix()?
+        {
+            units.extend(Systemd::new(prefix).units()?);
+        }
+        let at_work =
+            units.into_iter().filter(|(_, unit)| unit.enabled || query::state(unit) != InstanceState::Stopped);
+        Ok(at_work.map(|(name, _)| name).collect())
     }
 
     /// Removes the generations that no version names and nobody uses, and manifests of none: what a killed command has left,

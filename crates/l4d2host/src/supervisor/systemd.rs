@@ -146,7 +146,7 @@ impl Supervisor for Systemd {
             return Err(Error::child("systemctl can't list units", exit_code(output.status)));
         }
         let mut units = parse::list_units(&output.stdout)?;
-        for name in enabled_units() {
+        for name in enabled_units()? {
             units.entry(name).or_insert_with(UnitState::inactive).enabled = true;
         }
         for (name, unit) in units.iter_mut().filter(|(_, unit)| unit.active_state != "inactive") {
@@ -207,7 +207,14 @@ impl Supervisor for Systemd {
 }
 
 /// The instances that start at boot: one look at a directory, which everybody may list.
-fn enabled_units() -> impl Iterator<Item = InstanceName> {
-    let links = fs::read_dir(WANTS).into_iter().flatten().flatten();
-    links.filter_map(|link| InstanceName::from_unit(link.file_name().to_str()?))
+fn enabled_units() -> Result<Vec<InstanceName>> {
+    // What can't be listed is not empty: what "nobody needs" is removed.
+    let failed = |e| Error::io(format!("can't list {WANTS}"), e);
+    let links = match fs::read_dir(WANTS) {
+        Ok(links) => links,
+        Err(error) if error.kind() == Io::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let names = links.map(|link| Ok(link.map_err(failed)?.file_name())).collect::<Result<Vec<_>>>()?;
+    Ok(names.into_iter().filter_map(|name| InstanceName::from_unit(name.to_str()?)).collect())
 }
