@@ -5,6 +5,7 @@ use overlay::beneath::Dir;
 use serde::Serialize;
 
 use crate::aside::open_swept;
+use crate::generations::chain;
 use crate::generations::versions::Versions;
 use crate::initialize::{check_overlays, make_runtime};
 use crate::instance::Instance;
@@ -40,7 +41,9 @@ impl Host {
         let instance = Instance::require(&root, name)?;
         check_overlays(&root, &instance.spec)?;
         let versions = Versions::read(&root)?;
-        versions.current().map_or(Ok(()), |version| Staged::plan(&root, name, &instance, version).map(drop))
+        let Some(version) = versions.current() else { return Ok(()) };
+        chain::open(&root, version.layers())?;
+        Staged::plan(&root, name, &instance, version).map(drop)
     }
 
     /// The same on this version of the game, whichever is the current one.
@@ -68,6 +71,7 @@ impl Host {
             None => versions.current().ok_or_else(|| not_installed(&root))?,
         };
         check_overlays(&root, &instance.spec)?;
+        chain::open(&root, version.layers())?;
         make_runtime(&root, name)?;
         let plan = Staged::plan(&root, name, &instance, version)?;
         if runs || matches!(state, InstanceState::CrashLooping | InstanceState::Stopping | InstanceState::Unknown) {

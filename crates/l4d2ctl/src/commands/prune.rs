@@ -19,7 +19,7 @@ use crate::ui::Ui;
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// How many builds to keep besides the current one
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 2)]
     keep: u32,
 }
 
@@ -35,6 +35,9 @@ pub(crate) fn run(ui: &Ui, Args { keep }: Args) -> Result<ExitCode, Problem> {
         }
         if pruned.into_installation {
             lines.push("folded into the installation\n".to_owned());
+        }
+        if lines.is_empty() && !pruned.removed.is_empty() {
+            lines.push(format!("removed: {}, which nobody uses any more\n", pruned.removed.join(", ")));
         }
         if lines.is_empty() {
             return "nothing to remove\n".to_owned();

@@ -52,7 +52,9 @@ fn words(damage: &Damage) -> String {
         Difference::Content => "has other content",
         Difference::Mode => "has another mode",
         Difference::Kind => "is of another kind",
-        Difference::NotRecorded => "nothing was recorded at its install (`l4d2ctl install` does)",
+        Difference::Unreadable => "can't be read",
+        Difference::NotRecorded => "has no record of its install that can be read",
     };
-    harmless(format!("{}: {} {what}", damage.layer, damage.path).as_bytes(), false)
+    let name = if damage.path.is_empty() { damage.layer.clone() } else { format!("{}: {}", damage.layer, damage.path) };
+    harmless(format!("{name} {what}").as_bytes(), false)
 }

@@ -22,6 +22,7 @@ mod steam;
 mod top;
 mod updates;
 mod when_empty;
+mod whole;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

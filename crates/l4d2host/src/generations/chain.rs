@@ -7,7 +7,7 @@ use overlay::stack::open_layers;
 use super::manifest::{Manifest, Merged, as_path, merge};
 use super::scan::{OnBytes, scan};
 use super::versions::Version;
-use crate::Result;
+use crate::{Error, ErrorKind, Result};
 
 /// Highest precedence first, as always.
 #[derive(Debug)]
@@ -27,6 +27,16 @@ pub(crate) fn manifest_name(layer: &Layer) -> String {
     }
 }
 
+/// Opens the layers of a version, or says what is left to do where one is gone.
+pub(crate) fn open(root: &Dir, layers: Vec<Layer>) -> Result<Vec<(Layer, Dir)>> {
+    open_layers(root, layers).map_err(|error| {
+        Error::new(ErrorKind::Corrupt, "a layer of this build of the game can't be opened").because(error).hint(
+            "`l4d2ctl rollback BUILD` goes to another one (`l4d2ctl versions` shows them), and from there `l4d2ctl install` \
+             brings it anew",
+        )
+    })
+}
+
 impl Chain {
     /// Opens the layers of `version`. Of one that has no manifest (a game that was not installed by left4me) it is made
     /// now, from what is there.
@@ -38,7 +48,7 @@ impl Chain {
     pub(crate) fn of(root: &Dir, generations: &[GenerationId], on_bytes: OnBytes<'_>) -> Result<Self> {
         let recorded = root.open_dir(MANIFESTS)?;
         let layers = generations.iter().cloned().map(Layer::Generation).chain([Layer::Installation]);
-        let layers = open_layers(root, layers.collect())?;
+        let layers = open(root, layers.collect())?;
         let mut manifests = Vec::with_capacity(layers.len());
         for (layer, _) in &layers {
             let name = manifest_name(layer);

@@ -3,7 +3,7 @@
 use names::{InstanceName, Layer};
 use serde::Serialize;
 
-use super::chain::{MANIFESTS, manifest_name};
+use super::chain::{self, MANIFESTS, manifest_name};
 use super::manifest::Manifest;
 use super::versions::{Version, Versions};
 use crate::lock::Lock;
@@ -64,6 +64,7 @@ impl Host {
             Some(text) => versions.meant_by(text)?.clone(),
             None => before(&versions, &current)?,
         };
+        chain::open(&root, wanted.layers())?;
         if wanted != current {
             versions.set_current(&wanted.id)?;
             versions.write(&root)?;

@@ -161,7 +161,8 @@ impl Manifest {
         };
         match Self::parse(&bytes) {
             Some(manifest) => Ok(Some(manifest)),
-            None => Err(Error::new(ErrorKind::Corrupt, format!("{} is no manifest", dir.label_of(name)))),
+            None => Err(Error::new(ErrorKind::Corrupt, format!("{} is no manifest", dir.label_of(name)))
+                .hint("remove it: `l4d2ctl install` then records what is there now")),
         }
     }
 

@@ -6,8 +6,9 @@
 use std::fs::File;
 use std::io::Read;
 use std::num::NonZero;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 
 use overlay::beneath::Dir;
 use rustix::fs::{AtFlags, FileType, fgetxattr, readlinkat, statat};
@@ -26,17 +27,39 @@ const CHUNK: usize = 256 * 1024;
 /// Told how many bytes of how many have been hashed.
 pub(crate) type OnBytes<'a> = &'a mut dyn FnMut(u64, u64);
 
+/// A name that can't be looked at, and why.
+type Refused = (Vec<u8>, Error);
+
 /// Looks at every name in `tree` and hashes every file.
 pub(crate) fn scan(tree: &Dir, on_bytes: OnBytes<'_>) -> Result<Manifest> {
-    let (mut manifest, files) = list(tree)?;
-    for (path, entry) in hash(tree, &files, on_bytes)? {
+    look_through(tree, on_bytes, &|(_, error)| Err(error))
+}
+
+/// The same of what can be read, and the names that can't, a directory's for all that is in it.
+pub(crate) fn scan_readable(tree: &Dir, on_bytes: OnBytes<'_>) -> Result<(Manifest, Vec<Vec<u8>>)> {
+    let refused = Mutex::new(Vec::new());
+    let manifest = look_through(tree, on_bytes, &|(path, _)| {
+        refused.lock().unwrap_or_else(PoisonError::into_inner).push(path);
+        Ok(())
+    })?;
+    Ok((manifest, refused.into_inner().unwrap_or_else(PoisonError::into_inner)))
+}
+
+/// `on_refused` says whether what can't be looked at ends it.
+fn look_through(
+    tree: &Dir,
+    on_bytes: OnBytes<'_>,
+    on_refused: &(dyn Fn(Refused) -> Result<()> + Sync),
+) -> Result<Manifest> {
+    let (mut manifest, files) = list(tree, on_refused)?;
+    for (path, entry) in hash(tree, &files, on_bytes, on_refused)? {
         manifest.0.insert(path, entry);
     }
     Ok(manifest)
 }
 
 /// What one name of a tree stands for now; none where it is not there, or is no file.
-pub(crate) fn look_at(tree: &Dir, path: &std::path::Path) -> Result<Option<Entry>> {
+pub(crate) fn look_at(tree: &Dir, path: &Path) -> Result<Option<Entry>> {
     let file = match tree.open_file(path) {
         Ok(file) => file,
         Err(error) if crate::instance::is_damage(&error) => return Ok(None),
@@ -56,44 +79,65 @@ struct Pending {
 }
 
 /// Every name but those of files, and the files.
-fn list(tree: &Dir) -> Result<(Manifest, Vec<Pending>)> {
+fn list(tree: &Dir, on_refused: &dyn Fn(Refused) -> Result<()>) -> Result<(Manifest, Vec<Pending>)> {
     let mut manifest = Manifest::default();
     let mut files = Vec::new();
     let mut dirs = vec![Vec::new()];
     while let Some(path) = dirs.pop() {
-        let dir = if path.is_empty() { tree.open_dir(".")? } else { tree.open_dir(as_path(&path))? };
-        for name in dir.entries()? {
+        let opened = tree.open_dir(if path.is_empty() { Path::new(".") } else { as_path(&path) });
+        let (names, dir) = match opened.and_then(|dir| Ok((dir.entries()?, dir))) {
+            Ok(opened) => opened,
+            Err(error) => {
+                on_refused((path, error.into()))?;
+                continue;
+            }
+        };
+        for name in names {
             let name = name.as_encoded_bytes();
             let inside = if path.is_empty() { name.to_vec() } else { [&path[..], b"/", name].concat() };
-            let label = || tree.label_of(as_path(&inside));
-            let failed = |errno: Errno| Error::io(format!("can't look at {}", label()), errno.into());
-            let stat = statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
-            let mode = stat.st_mode & 0o7777;
-            let entry = match FileType::from_raw_mode(stat.st_mode) {
-                FileType::RegularFile => {
-                    let size = u64::try_from(stat.st_size).unwrap_or_default();
-                    files.push(Pending { path: inside, mode, size });
-                    continue;
+            match look_at_name(tree, &dir, name, &inside) {
+                Ok(Found::File(file)) => files.push(file),
+                Ok(Found::Other(entry)) => {
+                    if matches!(entry, Entry::Dir { .. }) {
+                        dirs.push(inside.clone());
+                    }
+                    manifest.0.insert(inside, entry);
                 }
-                FileType::Directory => {
-                    dirs.push(inside.clone());
-                    Entry::Dir { mode, opaque: is_opaque(&tree.open_dir(as_path(&inside))?)? }
-                }
-                FileType::Symlink => {
-                    let target = readlinkat(&dir, name, Vec::new()).map_err(failed)?;
-                    let target = target.as_bytes();
-                    Entry::Link { size: target.len() as u64, hash: Sha256::digest(target).into() }
-                }
-                FileType::CharacterDevice if stat.st_rdev == 0 => Entry::Whiteout,
-                _ => {
-                    let message = format!("{} is neither a file nor a directory nor a link", label());
-                    return Err(Error::new(ErrorKind::Unsupported, message));
-                }
-            };
-            manifest.0.insert(inside, entry);
+                Err(error) => on_refused((inside, error))?,
+            }
         }
     }
     Ok((manifest, files))
+}
+
+/// What a name of a directory stands for.
+enum Found {
+    File(Pending),
+    Other(Entry),
+}
+
+fn look_at_name(tree: &Dir, dir: &Dir, name: &[u8], path: &[u8]) -> Result<Found> {
+    let label = || tree.label_of(as_path(path));
+    let failed = |errno: Errno| Error::io(format!("can't look at {}", label()), errno.into());
+    let stat = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
+    let mode = stat.st_mode & 0o7777;
+    Ok(match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => {
+            let size = u64::try_from(stat.st_size).unwrap_or_default();
+            Found::File(Pending { path: path.to_vec(), mode, size })
+        }
+        FileType::Directory => Found::Other(Entry::Dir { mode, opaque: is_opaque(&tree.open_dir(as_path(path))?)? }),
+        FileType::Symlink => {
+            let target = readlinkat(dir, name, Vec::new()).map_err(failed)?;
+            let target = target.as_bytes();
+            Found::Other(Entry::Link { size: target.len() as u64, hash: Sha256::digest(target).into() })
+        }
+        FileType::CharacterDevice if stat.st_rdev == 0 => Found::Other(Entry::Whiteout),
+        _ => {
+            let message = format!("{} is neither a file nor a directory nor a link", label());
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+    })
 }
 
 fn is_opaque(dir: &Dir) -> Result<bool> {
@@ -105,8 +149,13 @@ fn is_opaque(dir: &Dir) -> Result<bool> {
     }
 }
 
-/// Hashes files, on all processors; ends at the first that can't be read.
-fn hash(tree: &Dir, files: &[Pending], on_bytes: OnBytes<'_>) -> Result<Vec<(Vec<u8>, Entry)>> {
+/// Hashes files, on all processors.
+fn hash(
+    tree: &Dir,
+    files: &[Pending],
+    on_bytes: OnBytes<'_>,
+    on_refused: &(dyn Fn(Refused) -> Result<()> + Sync),
+) -> Result<Vec<(Vec<u8>, Entry)>> {
     let mut largest_first: Vec<&Pending> = files.iter().collect();
     largest_first.sort_by_key(|file| std::cmp::Reverse(file.size));
     let total: u64 = files.iter().map(|file| file.size).sum();
@@ -127,11 +176,10 @@ fn hash(tree: &Dir, files: &[Pending], on_bytes: OnBytes<'_>) -> Result<Vec<(Vec
                 .and_then(|opened| hash_file(opened, &tree.label_of(path), &mut chunk, &mut tell));
             match hashed_one {
                 Ok((size, hash)) => hashed.push((file.path.clone(), Entry::File { mode: file.mode, size, hash })),
-                Err(error) => {
+                Err(error) => on_refused((file.path.clone(), error)).inspect_err(|_| {
                     // The others have nothing left to do.
                     next.store(largest_first.len(), Ordering::Relaxed);
-                    return Err(error);
-                }
+                })?,
             }
         }
         Ok(hashed)

@@ -6,10 +6,10 @@ use serde::Serialize;
 use super::chain::{MANIFESTS, manifest_name};
 use super::manifest::{Entry, Manifest};
 use super::prune::finish_fold;
-use super::scan::scan;
+use super::scan::scan_readable;
 use super::versions::Versions;
 use crate::lock::Lock;
-use crate::{Host, Progress, Result};
+use crate::{ErrorKind, Host, Progress, Result};
 
 /// How a name in a layer differs from the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -25,7 +25,9 @@ pub enum Difference {
     Mode,
     /// It is of another kind, or a directory that hides others where it did not, or the other way round.
     Kind,
-    /// Nothing was recorded for the whole layer.
+    /// It can't be read, or is a pipe, a socket or a device; of a directory, nothing in it.
+    Unreadable,
+    /// Nothing was recorded for the whole layer, or nothing that can be read.
     NotRecorded,
 }
 
@@ -70,9 +72,13 @@ impl Host {
                 let path = String::from_utf8_lossy(path).into_owned();
                 verified.damage.push(Damage { layer: layer.to_string(), path, difference });
             };
-            let Some(manifest) = Manifest::read(&recorded, &manifest_name(&layer))? else {
-                damage(b"", Difference::NotRecorded);
-                continue;
+            let manifest = match Manifest::read(&recorded, &manifest_name(&layer)) {
+                Ok(Some(manifest)) => manifest,
+                Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
+                Ok(None) | Err(_) => {
+                    damage(b"", Difference::NotRecorded);
+                    continue;
+                }
             };
             on_progress(&Progress::Step { step: format!("reading {layer}") });
             let tree = match root.open_dir(layer.relative_path()) {
@@ -86,9 +92,18 @@ impl Host {
             let mut hashing = |done, total| {
                 on_progress(&Progress::Update { pass: "manifest", phase: "hashing".to_owned(), done, total });
             };
-            let now = scan(&tree, &mut hashing)?;
+            let (now, unreadable) = scan_readable(&tree, &mut hashing)?;
             for (path, difference) in compare(&manifest, &now) {
-                damage(path, difference);
+                // What can't be looked at is not missing for that.
+                let is_in = |closed: &Vec<u8>| {
+                    path.strip_prefix(&closed[..]).is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
+                };
+                if !unreadable.iter().any(is_in) {
+                    damage(path, difference);
+                }
+            }
+            for path in &unreadable {
+                damage(path, Difference::Unreadable);
             }
             verified.layers += 1;
             verified.entries += now.0.len() as u64;

@@ -104,7 +104,9 @@ impl Host {
                 let upper = place.open_dir("upper")?;
                 let target = Target::Overlay(self.root().to_owned());
                 session.run_passes(target, &upper, &installation, on_progress)?;
-                let written = scan(&upper, &mut hashing(on_progress))?;
+                let written = scan(&upper, &mut hashing(on_progress)).map_err(begin_anew);
+                let written =
+                    written.or_else(|error| place.remove("upper").map_or_else(|e| Err(e.into()), |_| Err(error)))?;
                 let manifests: Vec<&Manifest> = std::iter::once(&written).chain(&chain.manifests).collect();
                 let layers = std::iter::once(upper).chain(chain.dirs()?).collect();
                 Ok(Made { tree: merge(&manifests), layers })
@@ -116,7 +118,8 @@ impl Host {
                 let copy = place.open_dir(COPY)?;
                 let target = Target::Directory(self.root().join(PLACE).join(COPY));
                 session.run_passes(target, &copy, &installation, on_progress)?;
-                let tree = scan(&copy, &mut hashing(on_progress))?;
+                let tree = scan(&copy, &mut hashing(on_progress)).map_err(begin_anew);
+                let tree = tree.or_else(|error| place.remove(COPIED).map_or_else(|e| Err(e.into()), |_| Err(error)))?;
                 Ok(Made { tree: merge(&[&tree]), layers: vec![copy] })
             }
         }
@@ -133,7 +136,9 @@ impl Host {
         on_progress: &mut dyn FnMut(&Progress),
     ) -> Result<u64> {
         let tree = Manifest::of(&made.tree);
-        let mut layer = difference(&as_it_is(chain, &made.tree)?, &tree);
+        let layers: Vec<&Dir> = chain.layers.iter().map(|(_, dir)| dir).collect();
+        let below = as_it_is(chain.merged(), &layers, &made.tree, |source| source == 0)?;
+        let mut layer = difference(&below, &tree);
         let is_same = layer.0.keys().all(|path| is_steams_own(path));
         if is_same && build.build_id == current.build_id {
             return Ok(0);
@@ -148,7 +153,9 @@ impl Host {
         let mut below = current.chain.clone();
         if below.len() >= MAX_CHAIN {
             // Each layer costs a look for every name that is missing. What is linked once more takes no room.
-            layer = difference(chain.installation(), &tree);
+            let installation = merge(&[chain.installation()]);
+            let is_above = |source| source == 0 || source + 1 < made.layers.len();
+            layer = difference(&as_it_is(installation, &layers[layers.len() - 1..], &made.tree, is_above)?, &tree);
             below.clear();
         }
         on_progress(&Progress::Step { step: "writing everything to disk".to_owned() });
@@ -180,7 +187,12 @@ fn known(root: &Dir, current: &Version, tree: &Manifest, build_id: u64) -> Resul
     let versions = Versions::read(root)?;
     let others = versions.all().iter().filter(|version| version.build_id == build_id && version.id != current.id);
     for version in others {
-        let chain = Chain::open(root, version, &mut |_, _| {})?;
+        let chain = match Chain::open(root, version, &mut |_, _| {}) {
+            Ok(chain) => chain,
+            // One that is damaged is not just this: it is brought anew.
+            Err(error) if error.kind() == ErrorKind::Corrupt => continue,
+            Err(error) => return Err(error),
+        };
         let there = Manifest::of(&chain.merged());
         if difference(&there, tree).0.keys().all(|path| is_steams_own(path)) {
             return Ok(Some(version.id.clone()));
@@ -241,14 +253,12 @@ fn copy(chain: &Chain, place: &Dir, on_progress: &mut dyn FnMut(&Progress)) -> R
     Ok(place.put_file(OsStr::new(COPIED), b"", 0o600)?)
 }
 
-/// What the layers below show where SteamCMD has written the same as is on record: if a file there has been damaged since,
-/// what it wrote is a repair and not the same.
-fn as_it_is(chain: &Chain, tree: &Merged) -> Result<Manifest> {
-    let mut below = chain.merged();
-    let layers: Vec<&Dir> = chain.layers.iter().map(|(_, dir)| dir).collect();
+/// What the layers below show where something above them has written the same as is on record: if a file there has been
+/// damaged since, that is a repair and not the same.
+fn as_it_is(mut below: Merged, layers: &[&Dir], tree: &Merged, is_above: impl Fn(usize) -> bool) -> Result<Manifest> {
     for (path, &(source, entry)) in tree {
         let Some((number, recorded)) = below.get(path).copied() else { continue };
-        if source == 0 && matches!(entry, Entry::File { .. }) && entry == recorded {
+        if is_above(source) && matches!(entry, Entry::File { .. }) && entry == recorded {
             let now = crate::generations::scan::look_at(layers[number], as_path(path))?;
             below.insert(path.clone(), (number, now.unwrap_or(Entry::Whiteout)));
         }
@@ -258,6 +268,11 @@ fn as_it_is(chain: &Chain, tree: &Merged) -> Result<Manifest> {
 
 fn is_steams_own(path: &[u8]) -> bool {
     path.strip_prefix(STEAMS_OWN).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}
+
+/// What SteamCMD has left can't be a layer. It would not look at that again, and the next try would come no further.
+fn begin_anew(error: Error) -> Error {
+    error.hint("nothing was changed; `l4d2ctl install` begins the update anew")
 }
 
 /// The same as for a directory, of the merged tree.

@@ -19,6 +19,7 @@ pub(crate) const TESTS: &[crate::Test] = &[
     ("an_update_is_a_layer", an_update_is_a_layer),
     ("a_copy_gives_the_same_layer", a_copy_gives_the_same_layer),
     ("nothing_of_steamcmd_outlives_an_update", nothing_of_steamcmd_outlives_an_update),
+    ("what_can_be_no_layer_is_begun_anew", what_can_be_no_layer_is_begun_anew),
     ("an_update_that_is_killed_takes_steamcmd_with_it", an_update_that_is_killed_takes_steamcmd_with_it),
 ];
 
@@ -176,6 +177,23 @@ fn nothing_of_steamcmd_outlives_an_update(t: &TestHost) {
     assert!(processes_of(&t.root).iter().all(|(_, line)| !line.contains("late")), "{:?}", processes_of(&t.root));
     // What it wrote belongs to the layer, or is gone with the rest.
     assert!(!t.root.join("installation/late").exists() && !t.root.join("tmp/update").exists());
+    t.host.delete(&t.one, None).unwrap();
+}
+
+fn what_can_be_no_layer_is_begun_anew(t: &TestHost) {
+    game_of_build_16(t);
+    for (odd, why) in [
+        ("rm -f odd; mkfifo odd", "neither a file"),
+        // Deeper than a path may be long.
+        ("for i in $(seq 25); do d=$(printf 'd%.0s' $(seq 200)); mkdir -p $d; cd -P $d; done", "File name too long"),
+    ] {
+        let error = install(t, &format!("{CHANGES}{MANIFEST}{odd}\n")).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(why) && error.hint_text().is_some_and(|hint| hint.contains("anew")), "{text}");
+        assert!(!t.root.join("tmp/update/upper").exists(), "{odd}");
+    }
+    install(t, &format!("{CHANGES}{MANIFEST}")).unwrap();
+    assert_eq!(tree(&t.root.join("generations/17")), expected());
     t.host.delete(&t.one, None).unwrap();
 }
 

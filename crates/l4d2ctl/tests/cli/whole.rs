@@ -1,0 +1,83 @@
+//! Builds of the game of which something is damaged or gone: what each command says, and what still works.
+
+use std::fs;
+use std::path::Path;
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+use crate::updates::install;
+use crate::{Sandbox, port};
+
+#[test]
+fn a_layer_that_is_gone_stops_nobody_and_is_brought_anew() {
+    let sandbox = Sandbox::with_game();
+    sandbox.make("a", &format!("port: {}\n", port()));
+    sandbox.ok(&["start", "a"]);
+    assert_eq!(install(&sandbox, 9_450_002, &[]).code, 0);
+    fs::rename(sandbox.root().join("generations/9450002"), sandbox.root().join("gone")).unwrap();
+    let refused = sandbox.refused(&["restart", "a"]);
+    assert!(refused.contains("a layer of this build of the game can't be opened"), "{refused}");
+    assert!(refused.contains("generations/9450002: No such file") && refused.contains("rollback BUILD"), "{refused}");
+    assert_eq!(sandbox.state("a"), "running");
+    assert!(sandbox.refused(&["rollout", "--soak", "0"]).contains("can't be opened"));
+    assert_eq!(sandbox.state("a"), "running");
+    let found = sandbox.run(&["verify"]);
+    assert!(found.code == 1 && found.stdout.starts_with("generation 9450002 is missing\n"), "{found:?}");
+    assert!(install(&sandbox, 9_450_003, &[]).stderr.contains("rollback BUILD"));
+    sandbox.ok(&["rollback"]);
+    assert!(sandbox.refused(&["rollback", "9450002"]).contains("can't be opened"));
+    let ran = install(&sandbox, 9_450_002, &[]);
+    assert!(ran.stdout.starts_with("installed build 9450002-2 "), "{ran:?}");
+    sandbox.ok(&["restart", "a"]);
+    sandbox.ok(&["prune", "--keep", "0"]);
+    assert!(sandbox.ok(&["verify"]).starts_with("everything is as it was installed"));
+}
+
+#[test]
+fn what_can_t_be_read_is_named_and_hides_nothing_else() {
+    let sandbox = Sandbox::with_game();
+    assert_eq!(install(&sandbox, 9_450_002, &[]).code, 0);
+    let path = |path: &str| sandbox.root().join(path);
+    let fifo = |path: &Path| mknodat(CWD, path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+    fifo(&path("installation/pipe"));
+    fs::remove_file(path("installation/srcds_run")).unwrap();
+    fifo(&path("installation/srcds_run"));
+    fs::write(path("installation/left4dead2/motd.txt"), "").unwrap();
+    fs::write(path("manifests/9450002"), "left4me-manifest 1\nfile").unwrap();
+    let found = sandbox.run(&["verify"]);
+    assert_eq!(found.code, 1);
+    let mut lines: Vec<&str> = found.stdout.lines().collect();
+    assert!(lines.pop().unwrap().starts_with("4 things are not as they were installed"), "{found:?}");
+    lines.sort_unstable();
+    let expected = [
+        "generation 9450002 has no record of its install that can be read",
+        "installation: left4dead2/motd.txt has other content",
+        "installation: pipe can't be read",
+        "installation: srcds_run can't be read",
+    ];
+    assert_eq!(lines, expected);
+    let refused = install(&sandbox, 9_450_002, &[]);
+    assert!(refused.code == 1 && refused.stderr.contains("hint: remove it"), "{refused:?}");
+}
+
+#[test]
+fn a_repair_above_the_longest_chain_is_one() {
+    let sandbox = Sandbox::with_game();
+    let root = sandbox.root();
+    let ids: Vec<String> = (1..=16).rev().map(|id| format!("{id}")).collect();
+    for id in &ids {
+        fs::create_dir(root.join("generations").join(id)).unwrap();
+        fs::write(root.join("manifests").join(id), "left4me-manifest 1\n").unwrap();
+    }
+    let version = serde_json::json!({"id": "16", "build_id": 9_450_001, "installed_at": 1, "generations": ids});
+    let versions = serde_json::json!({"format": 1, "current": "16", "versions": [version]});
+    fs::write(root.join("versions.json"), versions.to_string()).unwrap();
+    fs::write(root.join("installation/left4dead2/gameinfo.txt"), "rotten").unwrap();
+    let ran = install(&sandbox, 9_450_001, &[]);
+    assert!(ran.stdout.starts_with("installed build 9450001 "), "{ran:?}");
+    let repaired = root.join("generations/9450001/left4dead2/gameinfo.txt");
+    assert!(fs::read_to_string(repaired).unwrap().contains("GameInfo"));
+    let written = fs::read_to_string(root.join("versions.json")).unwrap();
+    let written: serde_json::Value = serde_json::from_str(&written).unwrap();
+    assert_eq!(written["versions"][1]["generations"], serde_json::json!(["9450001"]));
+}
