@@ -144,7 +144,7 @@ fn damage_is_found_and_named() {
 }
 
 /// What an instance shows of the game, by its own process.
-fn sees(sandbox: &Sandbox, name: &str, path: &str) -> String {
+pub(crate) fn sees(sandbox: &Sandbox, name: &str, path: &str) -> String {
     let pid = sandbox.json(&["status", name])["instances"][0]["main_pid"].as_u64().unwrap();
     fs::read_to_string(format!("/proc/{pid}/cwd/{path}")).unwrap()
 }
@@ -269,35 +269,4 @@ fn twenty_updates_in_a_row_give_what_a_fresh_install_gives() {
     }
     let layers = fs::read_to_string(sandbox.root().join("instances/a/staged/layers")).unwrap();
     assert!(layers.lines().count() < 20, "{layers}");
-}
-
-#[test]
-fn what_is_not_known_to_be_unused_stays() {
-    let sandbox = Sandbox::with_game();
-    for name in ["a", "b"] {
-        sandbox.make(name, &format!("port: {}\n", port()));
-    }
-    sandbox.ok(&["start", "a"]);
-    assert_eq!(install(&sandbox, 9_450_002, &[]).code, 0);
-    sandbox.ok(&["start", "b"]);
-    sandbox.ok(&["stop", "b"]);
-    assert_eq!(install(&sandbox, 9_450_003, &[]).code, 0);
-    let root = sandbox.root();
-    let installation = || fs::metadata(root.join("installation")).unwrap().ino();
-    let before = installation();
-    // A helper that goes on to start what is staged after its l4d2ctl was killed: it has nothing but the lock.
-    let lock = fs::File::open(root.join("locks/b.lock")).unwrap();
-    lock.lock().unwrap();
-    assert_eq!(sandbox.ok(&["prune", "--keep", "0"]), "nothing to remove\n");
-    drop(lock);
-    // A server whose files are gone: nothing says which layers are its own.
-    fs::rename(root.join("instances/a"), root.join("a")).unwrap();
-    assert_eq!(sandbox.ok(&["prune", "--keep", "0"]), "nothing to remove\n");
-    fs::rename(root.join("runtime/a"), root.join("runtime-a")).unwrap();
-    assert_eq!(sandbox.ok(&["prune", "--keep", "0"]), "nothing to remove\n");
-    fs::rename(root.join("runtime-a"), root.join("runtime/a")).unwrap();
-    assert_eq!(installation(), before, "what a server has mounted was replaced");
-    assert!(sees(&sandbox, "a", "left4dead2/steam.inf").contains("Build=9450001"));
-    sandbox.ok(&["delete", "a"]);
-    assert_eq!(sandbox.json(&["prune", "--keep", "0"])["into_installation"], true);
 }

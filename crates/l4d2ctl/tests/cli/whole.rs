@@ -1,11 +1,13 @@
-//! Builds of the game of which something is damaged or gone: what each command says, and what still works.
+//! Builds of the game of which something is damaged or gone, or not known to be used: what each command says, and what still
+//! works.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use crate::updates::install;
+use crate::updates::{install, sees};
 use crate::{Sandbox, port};
 
 #[test]
@@ -80,4 +82,35 @@ fn a_repair_above_the_longest_chain_is_one() {
     let written = fs::read_to_string(root.join("versions.json")).unwrap();
     let written: serde_json::Value = serde_json::from_str(&written).unwrap();
     assert_eq!(written["versions"][1]["generations"], serde_json::json!(["9450001"]));
+}
+
+#[test]
+fn what_is_not_known_to_be_unused_stays() {
+    let sandbox = Sandbox::with_game();
+    for name in ["a", "b"] {
+        sandbox.make(name, &format!("port: {}\n", port()));
+    }
+    sandbox.ok(&["start", "a"]);
+    assert_eq!(install(&sandbox, 9_450_002, &[]).code, 0);
+    sandbox.ok(&["start", "b"]);
+    sandbox.ok(&["stop", "b"]);
+    assert_eq!(install(&sandbox, 9_450_003, &[]).code, 0);
+    let root = sandbox.root();
+    let installation = || fs::metadata(root.join("installation")).unwrap().ino();
+    let before = installation();
+    // A helper that goes on to start what is staged after its l4d2ctl was killed: it has nothing but the lock.
+    let lock = fs::File::open(root.join("locks/b.lock")).unwrap();
+    lock.lock().unwrap();
+    assert_eq!(sandbox.ok(&["prune", "--keep", "0"]), "nothing to remove\n");
+    drop(lock);
+    // A server whose files are gone: nothing says which layers are its own.
+    fs::rename(root.join("instances/a"), root.join("a")).unwrap();
+    assert_eq!(sandbox.ok(&["prune", "--keep", "0"]), "nothing to remove\n");
+    fs::rename(root.join("runtime/a"), root.join("runtime-a")).unwrap();
+    assert_eq!(sandbox.ok(&["prune", "--keep", "0"]), "nothing to remove\n");
+    fs::rename(root.join("runtime-a"), root.join("runtime/a")).unwrap();
+    assert_eq!(installation(), before, "what a server has mounted was replaced");
+    assert!(sees(&sandbox, "a", "left4dead2/steam.inf").contains("Build=9450001"));
+    sandbox.ok(&["delete", "a"]);
+    assert_eq!(sandbox.json(&["prune", "--keep", "0"])["into_installation"], true);
 }
