@@ -36,11 +36,12 @@ impl Host<'_> {
         bytes.with_context(|| format!("no number of bytes in {said}"))
     }
 
-    /// Names, types, modes, targets and hashes of a tree, without what a server wrote.
+    /// Names, types, modes, targets and hashes of a tree, without what a server wrote. New directories get what the umask of
+    /// whoever installs leaves them, which differs between root's shells and sudo's.
     fn fingerprint(&mut self, tree: &str) -> Result<String> {
         self.ok(&format!(
             "cd {tree} && find . -mindepth 1 \\( -path ./left4dead2/cfg -o -path ./left4dead2/logs \\) -prune -o \
-             \\( -printf '%P %y %m %l ' -a \\( -type f -exec sha256sum {{}} \\; -o -printf '\\n' \\) \\) | LC_ALL=C sort"
+             \\( -printf '%P %y %m %l ' -a \\( -type f -exec sha256sum {{}} \\; -o -printf '\\n' \\) \\) | sed 's/ d 775 / d 755 /' | LC_ALL=C sort"
         ))
     }
 
