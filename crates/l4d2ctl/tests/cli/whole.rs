@@ -114,3 +114,52 @@ fn what_is_not_known_to_be_unused_stays() {
     sandbox.ok(&["delete", "a"]);
     assert_eq!(sandbox.json(&["prune", "--keep", "0"])["into_installation"], true);
 }
+
+#[test]
+fn what_an_interrupted_rollout_may_go_back_to_stays() {
+    let sandbox = Sandbox::with_game();
+    for build in [9_450_002, 9_450_003] {
+        assert_eq!(install(&sandbox, build, &[]).code, 0);
+    }
+    sandbox.make("a", &format!("port: {}\n", port()));
+    let step = serde_json::json!({"from": "9450001", "is": "moved"});
+    let state = serde_json::json!({"format": 1, "target": "9450003", "instances": {"a": step}, "failed": null});
+    fs::write(sandbox.root().join("rollout.json"), state.to_string()).unwrap();
+    assert_eq!(sandbox.json(&["prune", "--keep", "0"])["dropped"], serde_json::json!(["9450002"]));
+    fs::remove_file(sandbox.root().join("rollout.json")).unwrap();
+    assert_eq!(sandbox.json(&["prune", "--keep", "0"])["dropped"], serde_json::json!(["9450001"]));
+}
+
+#[test]
+fn a_record_that_waits_is_of_the_tree_that_came_or_of_none() {
+    let sandbox = Sandbox::with_game();
+    let manifests = sandbox.root().join("manifests");
+    let inode = fs::metadata(sandbox.root().join("installation")).unwrap().ino();
+    let verified = || {
+        assert!(sandbox.ok(&["verify"]).starts_with("everything is as it was installed"));
+        let names: Vec<_> = fs::read_dir(&manifests).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["installation"]);
+    };
+    // Killed before the new tree took its place, and after.
+    fs::write(manifests.join(format!("installation.next-{}", inode + 1)), "left4me-manifest 1\n").unwrap();
+    verified();
+    fs::rename(manifests.join("installation"), manifests.join(format!("installation.next-{inode}"))).unwrap();
+    verified();
+}
+
+#[test]
+fn an_update_goes_on_only_with_what_was_begun_above_the_same_build() {
+    let sandbox = Sandbox::with_game();
+    assert_eq!(install(&sandbox, 9_450_002, &[]).code, 0);
+    let root = sandbox.root();
+    for (layers, build, goes_on) in [
+        ("installation\n", 9_450_003, false),
+        ("generation 9450003\ngeneration 9450002\ninstallation\n", 9_450_004, true),
+    ] {
+        fs::create_dir_all(root.join("tmp/update/upper")).unwrap();
+        fs::write(root.join("tmp/update/layers"), layers).unwrap();
+        fs::write(root.join("tmp/update/upper/begun"), "").unwrap();
+        assert_eq!(install(&sandbox, build, &[]).code, 0);
+        assert_eq!(root.join(format!("generations/{build}/begun")).exists(), goes_on, "{build}");
+    }
+}
