@@ -353,6 +353,14 @@ fn what_can_t_be_the_canary_and_what_is_refused_before_anything_is_touched() {
     sandbox.make("b", &format!("port: {b}\noverlays: [mod]\n"));
     std::fs::remove_dir_all(sandbox.root().join("overlays/mod")).unwrap();
     assert!(sandbox.refused(&["rollout"]).contains("mod"));
+    // Nobody is left behind as if he did not run.
+    let (lock, aside) = (sandbox.root().join("locks/a.supervisor"), sandbox.root().join("aside"));
+    std::fs::rename(&lock, &aside).unwrap();
+    std::fs::create_dir(&lock).unwrap();
+    let unknown = sandbox.refused(&["rollout"]);
+    assert!(unknown.contains("it can't be told whether instance a runs"), "{unknown}");
+    std::fs::remove_dir(&lock).unwrap();
+    std::fs::rename(&aside, &lock).unwrap();
     assert_eq!(["a", "b"].map(|name| sandbox.pid(name)), pids);
     assert!(!sandbox.root().join("rollout.json").exists());
 }

@@ -49,6 +49,13 @@ impl<'a> Rollout<'a> {
                 // It starts on the current version.
                 InstanceState::Stopped | InstanceState::Failed => {}
                 _ if to_start.contains(&status.name) => {}
+                // To leave it behind and say that all are moved would be a guess.
+                InstanceState::Unknown => {
+                    let message =
+                        format!("it can't be told whether instance {} runs: nothing more is moved", status.name);
+                    let hint = format!("`l4d2ctl status {}` says more; `l4d2ctl rollout` goes on", status.name);
+                    return Err(Error::new(ErrorKind::RolloutFailed, message).hint(hint));
+                }
                 state => skipped.push((status.name.clone(), format!("it is {}", state.as_str()))),
             }
         }
