@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::num::NonZero;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
@@ -58,17 +59,18 @@ fn look_through(
     Ok(manifest)
 }
 
-/// What one name of a tree stands for now; none where it is not there, or is no file.
-pub(crate) fn look_at(tree: &Dir, path: &Path) -> Result<Option<Entry>> {
-    let file = match tree.open_file(path) {
-        Ok(file) => file,
-        Err(error) if crate::instance::is_damage(&error) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let stat =
-        rustix::fs::fstat(&file).map_err(|e| Error::io(format!("can't look at {}", tree.label_of(path)), e.into()))?;
-    let (size, hash) = hash_file(file, &tree.label_of(path), &mut vec![0; CHUNK], &mut |_| {})?;
-    Ok(Some(Entry::File { mode: stat.st_mode & 0o7777, size, hash }))
+/// What one name of a tree stands for now; none where it is not there or, for whatever reason, can't be read.
+pub(crate) fn look_at(tree: &Dir, path: &Path) -> Option<Entry> {
+    let (parent, name) = (path.parent()?, path.file_name()?);
+    let dir = tree.open_dir(if parent.as_os_str().is_empty() { Path::new(".") } else { parent }).ok()?;
+    match look_at_name(tree, &dir, name.as_bytes(), path.as_os_str().as_bytes()).ok()? {
+        Found::Other(entry) => Some(entry),
+        Found::File(Pending { mode, .. }) => {
+            let file = dir.open_file(name).ok()?;
+            let (size, hash) = hash_file(file, &tree.label_of(path), &mut vec![0; CHUNK], &mut |_| {}).ok()?;
+            Some(Entry::File { mode, size, hash })
+        }
+    }
 }
 
 /// A file that is to be hashed.

@@ -21,7 +21,7 @@ use crate::generations::chain::{self, Chain, MANIFESTS, manifest_name};
 use crate::generations::finish_fold;
 use crate::generations::lay::{How, can_share, lay};
 use crate::generations::manifest::{Entry, Manifest, Merged, as_path, difference, merge};
-use crate::generations::scan::scan;
+use crate::generations::scan::{look_at, scan};
 use crate::generations::versions::Versions;
 use crate::lock::Lock;
 use crate::status::now;
@@ -137,7 +137,7 @@ impl Host {
     ) -> Result<u64> {
         let tree = Manifest::of(&made.tree);
         let layers: Vec<&Dir> = chain.layers.iter().map(|(_, dir)| dir).collect();
-        let below = as_it_is(chain.merged(), &layers, &made.tree, |source| source == 0)?;
+        let below = as_it_is(chain.merged(), &layers, &made.tree, |source| source == 0);
         let mut layer = difference(&below, &tree);
         let is_same = layer.0.keys().all(|path| is_steams_own(path));
         if is_same && build.build_id == current.build_id {
@@ -155,7 +155,7 @@ impl Host {
             // Each layer costs a look for every name that is missing. What is linked once more takes no room.
             let installation = merge(&[chain.installation()]);
             let is_above = |source| source == 0 || source + 1 < made.layers.len();
-            layer = difference(&as_it_is(installation, &layers[layers.len() - 1..], &made.tree, is_above)?, &tree);
+            layer = difference(&as_it_is(installation, &layers[layers.len() - 1..], &made.tree, is_above), &tree);
             below.clear();
         }
         on_progress(&Progress::Step { step: "writing everything to disk".to_owned() });
@@ -255,15 +255,15 @@ fn copy(chain: &Chain, place: &Dir, on_progress: &mut dyn FnMut(&Progress)) -> R
 
 /// What the layers below show where something above them has written the same as is on record: if a file there has been
 /// damaged since, that is a repair and not the same.
-fn as_it_is(mut below: Merged, layers: &[&Dir], tree: &Merged, is_above: impl Fn(usize) -> bool) -> Result<Manifest> {
+fn as_it_is(mut below: Merged, layers: &[&Dir], tree: &Merged, is_above: impl Fn(usize) -> bool) -> Manifest {
     for (path, &(source, entry)) in tree {
         let Some((number, recorded)) = below.get(path).copied() else { continue };
-        if is_above(source) && matches!(entry, Entry::File { .. }) && entry == recorded {
-            let now = crate::generations::scan::look_at(layers[number], as_path(path))?;
+        if is_above(source) && matches!(entry, Entry::File { .. } | Entry::Link { .. }) && entry == recorded {
+            let now = look_at(layers[number], as_path(path));
             below.insert(path.clone(), (number, now.unwrap_or(Entry::Whiteout)));
         }
     }
-    Ok(Manifest::of(&below))
+    Manifest::of(&below)
 }
 
 fn is_steams_own(path: &[u8]) -> bool {

@@ -19,6 +19,7 @@ pub(crate) const TESTS: &[crate::Test] = &[
     ("an_update_is_a_layer", an_update_is_a_layer),
     ("a_copy_gives_the_same_layer", a_copy_gives_the_same_layer),
     ("nothing_of_steamcmd_outlives_an_update", nothing_of_steamcmd_outlives_an_update),
+    ("a_damaged_link_is_repaired", a_damaged_link_is_repaired),
     ("what_can_be_no_layer_is_begun_anew", what_can_be_no_layer_is_begun_anew),
     ("an_update_that_is_killed_takes_steamcmd_with_it", an_update_that_is_killed_takes_steamcmd_with_it),
 ];
@@ -177,6 +178,20 @@ fn nothing_of_steamcmd_outlives_an_update(t: &TestHost) {
     assert!(processes_of(&t.root).iter().all(|(_, line)| !line.contains("late")), "{:?}", processes_of(&t.root));
     // What it wrote belongs to the layer, or is gone with the rest.
     assert!(!t.root.join("installation/late").exists() && !t.root.join("tmp/update").exists());
+    t.host.delete(&t.one, None).unwrap();
+}
+
+fn a_damaged_link_is_repaired(t: &TestHost) {
+    game_of_build_16(t);
+    let script = format!("ln -sfn elsewhere link\n{MANIFEST}");
+    install(t, &script).unwrap();
+    let link = t.root.join("generations/17/link");
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink("rotten", &link).unwrap();
+    install(t, &script).unwrap();
+    let repaired = fs::read_link(t.root.join("generations/17-2/link")).unwrap();
+    assert_eq!(repaired, Path::new("elsewhere"));
+    assert_eq!(fs::read_dir(t.root.join("generations/17-2")).unwrap().count(), 1);
     t.host.delete(&t.one, None).unwrap();
 }
 
