@@ -63,6 +63,15 @@ fn what_can_t_be_read_is_named_and_hides_nothing_else() {
 }
 
 #[test]
+fn a_steamcmd_that_says_nothing_of_success_is_not_just_believed() {
+    let sandbox = Sandbox::with_game();
+    let ran = install(&sandbox, 9_450_002, &[("LEFT4ME_SIM_STEAM_FAIL", "garbage")]);
+    assert!(ran.stderr.contains("warning: SteamCMD ended the linux pass without a word of success"), "{ran:?}");
+    let ran = install(&sandbox, 9_450_002, &[]);
+    assert!(!ran.stderr.contains("without a word"), "{ran:?}");
+}
+
+#[test]
 fn a_repair_above_the_longest_chain_is_one() {
     let sandbox = Sandbox::with_game();
     let root = sandbox.root();

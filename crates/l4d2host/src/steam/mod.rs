@@ -40,6 +40,7 @@ pub use check::Checked;
 use failure::Failure;
 pub(crate) use failure::free_space;
 pub(crate) use inside::{become_steamcmd, enter, init};
+use output::Event;
 use run::{Run, Target};
 
 /// Left 4 Dead 2 Dedicated Server.
@@ -291,7 +292,17 @@ fn run_pass(
 ) -> Result<()> {
     loop {
         let ended = run.pass(pass, on_progress)?;
-        let Some(failure) = Failure::of(&ended) else { return Ok(()) };
+        let Some(failure) = Failure::of(&ended) else {
+            // A game that was whole before is so after a run that did nothing, too.
+            if !ended.events.contains(&Event::Success) {
+                let warning = format!(
+                    "SteamCMD ended the {pass} pass without a word of success: it may have done nothing, and another \
+                     `l4d2ctl install` does no harm"
+                );
+                on_progress(&Progress::Warning { warning });
+            }
+            return Ok(());
+        };
         let failure = failure.with_free_space(places.installation);
         if retries.done >= failure.retries() {
             return Err(failure.error(&ended, places.installation, user));
