@@ -2,12 +2,12 @@
 //!
 //! **What each guarantees.** Whoever has an *instance* is alone in changing its files and in telling the supervisor to
 //! start or stop it. Whoever has the *rollout* is alone in moving instances from one build of the game to another, for as
-//! long as players take to leave. Whoever has the *ports* is alone in deciding which instance gets which. Whoever has the *generations*
-//! is alone in bringing and removing builds of the game, for as long as SteamCMD takes. The *installation* is shared by
-//! starts, from before they ask which version is the current one until the server runs; whoever changes what that is, or
-//! decides what is no longer needed, has it alone: it asks what runs only when it has it, so no start can come in between.
-//! Stop, reset and delete need it not: they read no layer, and can only make less run than was seen. Nobody who only looks
-//! takes any.
+//! long as players take to leave. Whoever has the *ports* is alone in deciding which instance gets which. Whoever has the
+//! *generations* is alone in bringing and removing builds of the game, for as long as SteamCMD takes. The *installation* is
+//! shared by starts, from before they ask which version is the current one until the server runs; whoever changes what that
+//! is, or decides what is no longer needed, has it alone: it asks what runs only when it has it, so no start can come in
+//! between. Stop, reset and delete need it not: they read no layer, and can only make less run than was seen. Nobody who
+//! only looks takes any.
 //!
 //! **Order.** Rollout, then an instance, then ports (`initialize`), or generations and then installation; nobody takes an
 //! instance while holding ports, generations or the installation, and nobody holds two instances. So each waits only for

@@ -23,7 +23,7 @@ use crate::{Error, ErrorKind, Result};
 pub(super) const OPAQUE: &str = "user.overlay.opaque";
 
 /// How much is read at once.
-const CHUNK: usize = 256 * 1024;
+const CHUNK: usize = 128 * 1024;
 
 /// Told how many bytes of how many have been hashed.
 pub(crate) type OnBytes<'a> = &'a mut dyn FnMut(u64, u64);
