@@ -110,7 +110,7 @@ fn what_is_wrong_is_said_with_what_to_do() {
     assert_eq!(kinds(&status), ["update-wanted"], "{status}: its own line about the port came last, too");
     let text = sandbox.ok(&["status"]);
     assert!(text.contains("update-wanted") && text.contains("a: it asks for an update"), "{text}");
-    assert!(text.contains("  hint: `l4d2ctl install`, then `l4d2ctl restart --when-empty a`"), "{text}");
+    assert!(text.contains("  hint: `l4d2ctl install`, then `l4d2ctl rollout --canary a --when-empty`"), "{text}");
     // It is remembered, though the line is read once; and a new run begins anew.
     assert_eq!(kinds(&sandbox.status("a")), ["update-wanted"]);
     sandbox.make("a", &spec(port(), &[]));
