@@ -134,7 +134,7 @@ impl Bench {
         }
         // What a killed one has started ends by itself; and where it has not yet, it does no harm to the next.
         if self.scene.is_of_game() && place.nth.is_multiple_of(2) {
-            self.world.wait_for_quiet(self.scene.after).context("after the first run")?;
+            self.world.wait_for_quiet_after_a_kill(self.scene.after).context("after the first run")?;
         }
         self.run_again()
     }

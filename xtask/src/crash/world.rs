@@ -1,6 +1,7 @@
 //! The host that commands are killed on: bringing its one instance into a state, and what has to hold afterwards.
 
 use std::fs;
+use std::ops::RangeInclusive;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -334,14 +335,24 @@ impl World {
 
     /// Waits until nothing of ours runs but what is to run.
     pub(super) fn wait_for_quiet(&self, after: State) -> Result<()> {
+        let embedded = self.supervisor == Supervisor::Embedded && after == State::Running;
+        // The supervisor's own process is of the name.
+        let expected = usize::from(embedded);
+        self.wait_for_processes(expected..=expected)
+    }
+
+    /// The same after a kill, which may have come between the stop of a server and its start.
+    pub(super) fn wait_for_quiet_after_a_kill(&self, after: State) -> Result<()> {
+        let embedded = self.supervisor == Supervisor::Embedded && after == State::Running;
+        self.wait_for_processes(0..=usize::from(embedded))
+    }
+
+    fn wait_for_processes(&self, expected: RangeInclusive<usize>) -> Result<()> {
         let until = Instant::now() + SETTLE;
         loop {
             let running = processes();
-            let embedded = self.supervisor == Supervisor::Embedded && after == State::Running;
-            // The supervisor's own process is of the name.
-            let expected = usize::from(embedded);
             let updates = update_mounts();
-            if running.len() == expected && updates.is_empty() && !busy_unit(self.supervisor) {
+            if expected.contains(&running.len()) && updates.is_empty() && !busy_unit(self.supervisor) {
                 return Ok(());
             }
             if Instant::now() >= until {
