@@ -160,27 +160,7 @@ mod tests {
     const NOW: u64 = 10_000;
 
     fn status(state: InstanceState, since: u64) -> InstanceStatus {
-        let unit = crate::UnitState::unknown();
-        InstanceStatus {
-            name: "friday".parse().unwrap(),
-            state,
-            active_state: unit.active_state,
-            sub_state: unit.sub_state,
-            result: None,
-            enabled: false,
-            since: Some(since),
-            main_pid: None,
-            restarts: None,
-            port: None,
-            revision: None,
-            staged_revision: None,
-            pending: false,
-            build_id: None,
-            pending_build_id: None,
-            supervisor: "embedded",
-            live: None,
-            problems: Vec::new(),
-        }
+        InstanceStatus { since: Some(since), ..InstanceStatus::example(state) }
     }
 
     fn kinds(status: &InstanceStatus, log: Option<(Signs, bool)>) -> Vec<&'static str> {

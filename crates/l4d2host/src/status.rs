@@ -152,6 +152,34 @@ pub struct InstanceStatus {
     pub problems: Vec<StatusProblem>,
 }
 
+#[cfg(test)]
+impl InstanceStatus {
+    /// One of which nothing is known but this.
+    pub(crate) fn example(state: InstanceState) -> Self {
+        let unit = UnitState::unknown();
+        Self {
+            name: "friday".parse().unwrap(),
+            state,
+            active_state: unit.active_state,
+            sub_state: unit.sub_state,
+            result: None,
+            enabled: false,
+            since: None,
+            main_pid: None,
+            restarts: None,
+            port: None,
+            revision: None,
+            staged_revision: None,
+            pending: false,
+            build_id: None,
+            pending_build_id: None,
+            supervisor: "embedded",
+            live: None,
+            problems: Vec::new(),
+        }
+    }
+}
+
 /// Now, in seconds since 1970.
 pub(crate) fn now() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs())

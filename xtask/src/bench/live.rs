@@ -68,6 +68,7 @@ fn top() -> Result<()> {
         (SETTLES + WATCHED).as_secs() + 5
     );
     let mut shown = Command::new("/bin/sh").args(["-c", &screen]).spawn().context("can't run script(1)")?;
+    // What is measured is time that passes, here and below.
     std::thread::sleep(SETTLES);
     let output = Command::new("pgrep").args(["-x", "-n", "l4d2ctl"]).output()?;
     let pid = String::from_utf8_lossy(&output.stdout).trim().to_owned();

@@ -176,6 +176,7 @@ impl Shelf {
         // One that was being read may have begun before.
         while rounds(world)? < begun + 2 {
             ensure!(Instant::now() < until, "the server does not read its files any more");
+            // Bounded by the limit above; of another program's count there is no event.
             std::thread::sleep(Duration::from_millis(10));
         }
         Ok(())

@@ -110,6 +110,7 @@ impl Seat {
                 child.kill().unwrap();
                 panic!("it goes on without its terminal");
             }
+            // Bounded by the limit above; std waits for a child without one.
             std::thread::sleep(Duration::from_millis(50));
         }
     }

@@ -174,6 +174,7 @@ fn one_that_was_killed_goes_on() {
         sandbox.ok(&["rollback", &NEW.to_string()]);
         let (mut child, mut stderr) = sandbox.rolling(&["--canary", "a", "--soak", "1"]);
         until(&mut stderr, moment);
+        // Somewhere after that moment: what is killed there says nothing that could be waited for.
         std::thread::sleep(Duration::from_millis(pause));
         kill(&mut child, "-KILL");
         let pid = (moment == "a: answers after" || moment == "a: moved").then(|| sandbox.pid("a"));

@@ -11,7 +11,8 @@ use overlay::beneath::Dir;
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, mknodat, setxattr};
 
 use super::lay::{How, lay};
-use super::manifest::{Entry, Manifest, Merged, difference, merge};
+use super::manifest::{Entry, Manifest};
+use super::merge::{Merged, difference, merge};
 use super::scan::{OPAQUE, scan};
 
 const STACKS: usize = 30;

@@ -4,7 +4,8 @@ use names::{GenerationId, Layer};
 use overlay::beneath::Dir;
 use overlay::stack::open_layers;
 
-use super::manifest::{Manifest, Merged, as_path, merge};
+use super::manifest::{Manifest, as_path};
+use super::merge::{Merged, merge};
 use super::scan::{OnBytes, scan};
 use super::versions::Version;
 use crate::{Error, ErrorKind, Result};
@@ -12,7 +13,7 @@ use crate::{Error, ErrorKind, Result};
 /// Highest precedence first, as always.
 #[derive(Debug)]
 pub(crate) struct Chain {
-    pub(crate) layers: Vec<(Layer, Dir)>,
+    pub(crate) layers: Vec<Dir>,
     pub(crate) manifests: Vec<Manifest>,
 }
 
@@ -61,12 +62,7 @@ impl Chain {
                 }
             });
         }
-        Ok(Self { layers, manifests })
-    }
-
-    /// The layers' directories, opened once more.
-    pub(crate) fn dirs(&self) -> Result<Vec<Dir>> {
-        self.layers.iter().map(|(_, dir)| Ok(dir.open_dir(".")?)).collect()
+        Ok(Self { layers: layers.into_iter().map(|(_, dir)| dir).collect(), manifests })
     }
 
     /// The manifest of the lowest layer.

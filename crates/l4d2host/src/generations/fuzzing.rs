@@ -1,6 +1,7 @@
 //! The laws of manifests, of versions, and of laying one tree above another, for `fuzz/`.
 
-use super::manifest::{Entry, Manifest, difference, merge};
+use super::manifest::{Entry, Manifest};
+use super::merge::{difference, merge};
 use super::versions::Versions;
 
 /// What is read of a manifest can be printed and read again, and every path stays in its tree.

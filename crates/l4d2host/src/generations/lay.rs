@@ -15,7 +15,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::manifest::{Entry, Merged, as_path};
+use super::manifest::{Entry, as_path};
+use super::merge::Merged;
 use super::scan::OPAQUE;
 use crate::{Error, Result};
 
@@ -138,7 +139,8 @@ mod tests {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
     use super::*;
-    use crate::generations::manifest::{Manifest, difference, merge};
+    use crate::generations::manifest::Manifest;
+    use crate::generations::merge::{difference, merge};
     use crate::generations::scan::scan;
 
     fn look(tree: &Dir) -> Manifest {

@@ -1,7 +1,6 @@
 //! What a layer of the game consists of: every name with its type, mode, size and hash, as it was recorded at install.
 //!
-//! A manifest is what `verify` compares with, and what a chain of layers is merged by: which layer each name comes from is
-//! decided here, on the manifests alone, and never by looking at the trees.
+//! A manifest is what `verify` compares with, and what layers are merged by (see [`super::merge`]).
 //!
 //! On disk it is text, a line each, sorted by path so that a directory comes before what is in it:
 //!
@@ -10,7 +9,7 @@
 //! dir 755 bin
 //! opaque 755 left4dead2/maps
 //! file 644 14 <sha256> left4dead2/addons/readme.txt
-//! link 777 7 <sha256 of the target> bin/latest
+//! link 7 <sha256 of the target> bin/latest
 //! whiteout left4dead2/old.vpk
 //! ```
 //! In a path, `\n` stands for a newline and `\\` for a backslash.
@@ -46,7 +45,7 @@ pub(crate) enum Entry {
 }
 
 impl Entry {
-    fn is_dir(&self) -> bool {
+    pub(super) fn is_dir(&self) -> bool {
         matches!(self, Self::Dir { .. })
     }
 }
@@ -55,97 +54,7 @@ impl Entry {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Manifest(pub(crate) BTreeMap<Vec<u8>, Entry>);
 
-/// A merged tree: each name with what it is, and the number of the layer that it comes from.
-pub(crate) type Merged = BTreeMap<Vec<u8>, (usize, Entry)>;
-
-/// Merges layers as overlayfs shows them, highest precedence first; the last one is the lowest there is.
-pub(crate) fn merge(layers: &[&Manifest]) -> Merged {
-    let mut merged = Merged::new();
-    for (number, layer) in layers.iter().enumerate().rev() {
-        for (path, &entry) in &layer.0 {
-            let below = merged.get(path).map(|&(_, entry)| entry);
-            let hides = match (entry, below) {
-                // Two directories are one, with the upper one's mode.
-                (Entry::Dir { opaque: false, .. }, Some(Entry::Dir { .. })) => false,
-                (_, below) => below.is_some(),
-            };
-            if hides {
-                remove_tree(&mut merged, path);
-            }
-            let entry = match entry {
-                Entry::Whiteout => {
-                    merged.remove(path);
-                    continue;
-                }
-                Entry::Dir { mode, .. } => Entry::Dir { mode, opaque: false },
-                entry => entry,
-            };
-            merged.insert(path.clone(), (number, entry));
-        }
-    }
-    merged
-}
-
-/// The layer that shows `now` above `below`: what differs, the directories that lead there, and a mark for each name that is
-/// gone.
-pub(crate) fn difference(below: &Manifest, now: &Manifest) -> Manifest {
-    let mut layer = Manifest::default();
-    let mut wanted = Vec::new();
-    for (path, &entry) in &now.0 {
-        match (entry, below.0.get(path)) {
-            (entry, Some(same)) if entry == *same => {}
-            (Entry::Dir { mode, .. }, Some(other)) => {
-                layer.0.insert(path.clone(), Entry::Dir { mode, opaque: !other.is_dir() });
-                wanted.push(path);
-            }
-            (entry, _) => {
-                layer.0.insert(path.clone(), entry);
-                wanted.push(path);
-            }
-        }
-    }
-    for path in below.0.keys().filter(|path| !now.0.contains_key(*path)) {
-        // What lay in a directory that is gone, or that is a file now, needs no mark of its own.
-        let stands = parents(path).next().is_none_or(|parent| now.0.get(parent).is_some_and(Entry::is_dir));
-        if stands {
-            layer.0.insert(path.clone(), Entry::Whiteout);
-            wanted.push(path);
-        }
-    }
-    for parent in wanted.into_iter().flat_map(|path| parents(path)) {
-        if let (false, Some(&dir)) = (layer.0.contains_key(parent), now.0.get(parent)) {
-            layer.0.insert(parent.to_vec(), dir);
-        }
-    }
-    layer
-}
-
-/// The directories that a path leads through, the innermost first.
-fn parents(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let ends = path.iter().enumerate().rev().filter(|(_, byte)| **byte == b'/');
-    ends.map(|(end, _)| &path[..end])
-}
-
-/// Takes away `path` and everything in it.
-fn remove_tree(merged: &mut Merged, path: &[u8]) {
-    let inside = [path, b"/"].concat();
-    merged.remove(path);
-    let names: Vec<Vec<u8>> = merged
-        .range(inside.clone()..)
-        .map(|(name, _)| name.clone())
-        .take_while(|name| name.starts_with(&inside))
-        .collect();
-    for name in names {
-        merged.remove(&name);
-    }
-}
-
 impl Manifest {
-    /// What merged layers consist of.
-    pub(crate) fn of(merged: &Merged) -> Self {
-        Self(merged.iter().map(|(path, &(_, entry))| (path.clone(), entry)).collect())
-    }
-
     /// The bytes of all files.
     pub(crate) fn size(&self) -> u64 {
         let size = |entry: &Entry| if let Entry::File { size, .. } = entry { *size } else { 0 };
@@ -279,17 +188,17 @@ pub(crate) fn as_path(path: &[u8]) -> &Path {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const DIR: Entry = Entry::Dir { mode: 0o755, opaque: false };
-    const OPAQUE: Entry = Entry::Dir { mode: 0o700, opaque: true };
+    pub(in crate::generations) const DIR: Entry = Entry::Dir { mode: 0o755, opaque: false };
+    pub(in crate::generations) const OPAQUE: Entry = Entry::Dir { mode: 0o700, opaque: true };
 
-    fn file(content: u8) -> Entry {
+    pub(in crate::generations) fn file(content: u8) -> Entry {
         Entry::File { mode: 0o644, size: 1, hash: [content; 32] }
     }
 
-    fn manifest(entries: &[(&str, Entry)]) -> Manifest {
+    pub(in crate::generations) fn manifest(entries: &[(&str, Entry)]) -> Manifest {
         Manifest(entries.iter().map(|(path, entry)| (path.as_bytes().to_vec(), *entry)).collect())
     }
 
@@ -331,70 +240,5 @@ mod tests {
         assert!(Manifest::parse(good.as_bytes()).is_some());
         assert_eq!(Manifest::parse(good.replace("manifest 1", "manifest 2").as_bytes()), None);
         assert_eq!(Manifest::parse(good.trim_end().as_bytes()), None);
-    }
-
-    #[test]
-    fn layers_are_merged_as_overlayfs_does() {
-        let base = manifest(&[
-            ("a", DIR),
-            ("a.x", file(1)),
-            ("a/1", file(1)),
-            ("a/2", file(1)),
-            ("d", DIR),
-            ("d/deep", DIR),
-            ("d/deep/1", file(1)),
-            ("f", file(1)),
-            ("gone", DIR),
-            ("gone/1", file(1)),
-            ("same", file(1)),
-        ]);
-        let upper = manifest(&[
-            ("a", Entry::Dir { mode: 0o700, opaque: false }),
-            ("a/2", Entry::Whiteout),
-            ("a/3", file(2)),
-            ("d", file(2)),
-            ("f", OPAQUE),
-            ("f/in", file(2)),
-            ("gone", Entry::Whiteout),
-        ]);
-        let whole = merge(&[&upper, &base]);
-        let expected = manifest(&[
-            ("a", Entry::Dir { mode: 0o700, opaque: false }),
-            ("a.x", file(1)),
-            ("a/1", file(1)),
-            ("a/3", file(2)),
-            ("d", file(2)),
-            ("f", Entry::Dir { mode: 0o700, opaque: false }),
-            ("f/in", file(2)),
-            ("same", file(1)),
-        ]);
-        assert_eq!(Manifest::of(&whole), expected);
-        assert_eq!((whole[&b"a/1"[..]].0, whole[&b"a/3"[..]].0), (1, 0));
-    }
-
-    #[test]
-    fn a_difference_is_all_that_is_needed_and_no_more() {
-        let trees = [
-            manifest(&[]),
-            manifest(&[("a", DIR), ("a/b", DIR), ("a/b/1", file(1)), ("a/c", file(1)), ("f", file(1))]),
-            manifest(&[("a", DIR), ("a/b", DIR), ("a/b/1", file(2)), ("a/c", file(1)), ("f", file(1))]),
-            manifest(&[("a", file(1)), ("f", DIR), ("f/1", file(1)), ("f/d", DIR)]),
-            manifest(&[
-                ("a", Entry::Dir { mode: 0o700, opaque: false }),
-                ("a/b", DIR),
-                ("f", Entry::Link { size: 1, hash: [0; 32] }),
-            ]),
-        ];
-        for below in &trees {
-            for now in &trees {
-                let layer = difference(below, now);
-                assert_eq!(Manifest::of(&merge(&[&layer, below])), *now, "{below:?} {now:?}");
-                assert_eq!(layer.0.is_empty(), below == now);
-            }
-        }
-        let one_byte = difference(&trees[1], &trees[2]);
-        assert_eq!(one_byte, manifest(&[("a", DIR), ("a/b", DIR), ("a/b/1", file(2))]));
-        let gone = difference(&trees[1], &trees[0]);
-        assert_eq!(gone, manifest(&[("a", Entry::Whiteout), ("f", Entry::Whiteout)]));
     }
 }

@@ -18,9 +18,11 @@ use overlay::beneath::Dir;
 use serde::Serialize;
 
 use super::chain::{Chain, MANIFESTS, manifest_name};
+use super::generation;
 use super::in_use::InUse;
 use super::lay::{How, lay};
-use super::manifest::{Manifest, difference, merge};
+use super::manifest::Manifest;
+use super::merge::{difference, merge};
 use super::versions::{Version, Versions};
 use crate::lock::Lock;
 use crate::{Host, Result};
@@ -79,7 +81,7 @@ impl Host {
             for (index, row) in rows.iter().enumerate() {
                 if row.len() > 1 && !folded.contains_key(row) {
                     let below: Vec<GenerationId> = rows[index + 1..].concat();
-                    folded.insert(row.clone(), fold_row(root, versions, row, &below)?);
+                    folded.insert(row.clone(), fold_row(root, row, &below)?);
                 }
             }
         }
@@ -109,7 +111,7 @@ impl Host {
         tmp.remove(FOLD)?;
         let tree = tmp.create_dir(FOLD, 0o755)?;
         let merged = chain.merged();
-        lay(&merged, &chain.dirs()?, &tree, How::Link)?;
+        lay(&merged, &chain.layers, &tree, How::Link)?;
         Manifest::of(&merged).write(&manifests, &format!("{NEXT}{}", tree.id()?.inode))?;
         tree.sync_file_system()?;
         // Whoever has started an instance meanwhile has the old tree mounted.
@@ -174,27 +176,12 @@ fn common_bottom(versions: &Versions) -> Option<GenerationId> {
 }
 
 /// Lays down one generation that shows above `below` what `row` shows there.
-fn fold_row(root: &Dir, versions: &Versions, row: &[GenerationId], below: &[GenerationId]) -> Result<GenerationId> {
+fn fold_row(root: &Dir, row: &[GenerationId], below: &[GenerationId]) -> Result<GenerationId> {
     let chain = Chain::of(root, &[row, below].concat(), &mut |_, _| {})?;
     let merged = chain.merged();
     let under: Vec<&Manifest> = chain.manifests[row.len()..].iter().collect();
     let layer = difference(&Manifest::of(&merge(&under)), &Manifest::of(&merged));
-    let sources = layer.0.iter().map(|(path, &entry)| {
-        let number = merged.get(path).map_or(0, |&(number, _)| number);
-        (path.clone(), (number, entry))
-    });
-    let generations = root.open_dir("generations")?;
-    let tmp = root.open_dir("tmp")?;
-    let taken = |id: &GenerationId| Ok(generations.exists(id.as_str())?);
-    let id = versions.free_id(build_of(&row[0]), taken)?;
-    tmp.remove(FOLD)?;
-    let dir = tmp.create_dir(FOLD, 0o755)?;
-    lay(&sources.collect(), &chain.dirs()?, &dir, How::Link)?;
-    layer.write(&root.open_dir(MANIFESTS)?, id.as_str())?;
-    dir.sync_file_system()?;
-    tmp.rename_new(FOLD, &generations, id.as_str())?;
-    generations.sync()?;
-    Ok(id)
+    generation::make(root, build_of(&row[0]), &layer, (&merged, &chain.layers), (&root.open_dir("tmp")?, FOLD))
 }
 
 /// The build that a generation's name begins with.

@@ -167,8 +167,8 @@ fn patch_version(root: &Dir, name: &InstanceName) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Live;
     use crate::problems::StatusProblem;
-    use crate::{Live, UnitState};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -186,26 +186,13 @@ mod tests {
     }
 
     fn status(state: InstanceState) -> InstanceStatus {
-        let unit = UnitState::unknown();
         InstanceStatus {
-            name: "friday".parse().unwrap(),
-            state,
-            active_state: unit.active_state,
-            sub_state: unit.sub_state,
-            result: None,
             enabled: true,
             since: Some(100),
             main_pid: Some(7),
             restarts: Some(0),
-            port: None,
-            revision: None,
-            staged_revision: None,
-            pending: false,
-            build_id: None,
-            pending_build_id: None,
-            supervisor: "embedded",
             live: Some(Live { answering: true, version: Some("2.2.4.4".to_owned()), ..Live::default() }),
-            problems: Vec::new(),
+            ..InstanceStatus::example(state)
         }
     }
 

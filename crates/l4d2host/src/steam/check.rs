@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::app_info::{Public, Told, read};
 use super::failure::Failure;
 use super::run::{Ended, Run, Target};
-use super::{APP, InstallRequest, Progress, find_steamcmd};
+use super::{APP, InstallRequest, Progress, Retries, find_steamcmd};
 use crate::generations::versions::Versions;
 use crate::lock::Lock;
 use crate::{Error, ErrorKind, Host, Result};
@@ -66,9 +66,7 @@ impl Host {
     fn check(&self, request: &InstallRequest, on_progress: &mut dyn FnMut(&Progress)) -> Result<Checked> {
         let root = self.open()?;
         let steamcmd = find_steamcmd(request.steamcmd.as_deref())?;
-        let home = self.home().ok_or_else(|| {
-            Error::new(ErrorKind::Unsupported, "the user who runs this has no home directory, which SteamCMD needs")
-        })?;
+        let home = self.steam_home()?;
         on_progress(&Progress::Step { step: "asking Steam for the newest build".to_owned() });
         // Two SteamCMDs with one HOME would update themselves at the same time. No start needs this lock.
         let _generations = self.lock_for_install(&root, Lock::Generations, on_progress)?;
@@ -86,7 +84,7 @@ impl Host {
 
 /// Runs SteamCMD until it tells, again after what passes by itself.
 fn ask(run: &Run, root: &Dir, request: &InstallRequest, on_progress: &mut dyn FnMut(&Progress)) -> Result<Public> {
-    let (mut done, mut pause) = (0, request.first_pause);
+    let mut retries = Retries::new(request);
     loop {
         let (ended, text) = run.app_info(on_progress)?;
         let told = read(&text);
@@ -97,15 +95,10 @@ fn ask(run: &Run, root: &Dir, request: &InstallRequest, on_progress: &mut dyn Fn
             (Told::NoBuild, None) => return Err(not_told(request.user.as_deref(), &ended)),
             (Told::Nothing | Told::Silence, None) => Failure::AppInfo,
         };
-        if done >= failure.retries() {
+        if !retries.are_left_for(failure) {
             return Err(explain(failure, told, &ended, root, request.user.as_deref()));
         }
-        done += 1;
-        let step =
-            format!("SteamCMD: {failure}; trying again in {} s ({done} of {})", pause.as_secs(), failure.retries());
-        on_progress(&Progress::Step { step });
-        run.pause(pause)?;
-        pause *= 2;
+        retries.pause(run, failure, on_progress)?;
     }
 }
 

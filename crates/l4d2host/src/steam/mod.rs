@@ -129,9 +129,7 @@ impl Host {
     /// to call [`run_if_called`](crate::embedded::run_if_called) first.
     pub fn install(&self, request: &InstallRequest, on_progress: &mut dyn FnMut(&Progress)) -> Result<Installed> {
         let steamcmd = find_steamcmd(request.steamcmd.as_deref())?;
-        let home = self.home().ok_or_else(|| {
-            Error::new(ErrorKind::Unsupported, "the user who runs this has no home directory, which SteamCMD needs")
-        })?;
+        let home = self.steam_home()?;
         let root = self.open()?;
         let _generations = self.lock_for_install(&root, Lock::Generations, on_progress)?;
         let session = Session { steamcmd: &steamcmd, home: &home, request };
@@ -147,12 +145,14 @@ impl Host {
         Ok(installed)
     }
 
-    pub(crate) fn lock_for_install(
-        &self,
-        root: &Dir,
-        lock: Lock<'_>,
-        on_progress: &mut dyn FnMut(&Progress),
-    ) -> Result<Held> {
+    /// SteamCMD's HOME.
+    fn steam_home(&self) -> Result<PathBuf> {
+        self.home().ok_or_else(|| {
+            Error::new(ErrorKind::Unsupported, "the user who runs this has no home directory, which SteamCMD needs")
+        })
+    }
+
+    fn lock_for_install(&self, root: &Dir, lock: Lock<'_>, on_progress: &mut dyn FnMut(&Progress)) -> Result<Held> {
         self.lock_and_tell(root, lock, &mut |who| on_progress(&Progress::Step { step: who.to_owned() }))
     }
 
@@ -214,7 +214,7 @@ impl Session<'_> {
         // SteamCMD answers "disk write failure" where this is missing.
         writes.make_dir("steamapps", 0o755)?;
         let run = Run::new(self.steamcmd, self.home, target, self.request)?;
-        let mut retries = Retries { done: 0, pause: self.request.first_pause };
+        let mut retries = Retries::new(self.request);
         let places = Places { writes, installation };
         for pass in PASSES {
             on_progress(&Progress::Step { step: format!("installing app {APP}, {pass} pass") });
@@ -275,6 +275,27 @@ struct Retries {
     pause: Duration,
 }
 
+impl Retries {
+    fn new(request: &InstallRequest) -> Self {
+        Self { done: 0, pause: request.first_pause }
+    }
+
+    /// Whether a failure may be tried again.
+    fn are_left_for(&self, failure: Failure) -> bool {
+        self.done < failure.retries()
+    }
+
+    /// Waits before the next try, each time twice as long.
+    fn pause(&mut self, run: &Run, failure: Failure, on_progress: &mut dyn FnMut(&Progress)) -> Result<()> {
+        self.done += 1;
+        let (pause, done, most) = (self.pause, self.done, failure.retries());
+        let step = format!("SteamCMD: {failure}; trying again in {} s ({done} of {most})", pause.as_secs());
+        on_progress(&Progress::Step { step });
+        self.pause *= 2;
+        run.pause(pause)
+    }
+}
+
 /// Where the game is, and where SteamCMD's writes go, which is elsewhere in an update.
 struct Places<'a> {
     writes: &'a Dir,
@@ -304,18 +325,13 @@ fn run_pass(
             return Ok(());
         };
         let failure = failure.with_free_space(places.installation);
-        if retries.done >= failure.retries() {
+        if !retries.are_left_for(failure) {
             return Err(failure.error(&ended, places.installation, user));
         }
         if failure == Failure::Corrupt {
             places.writes.open_dir("steamapps")?.remove("downloading")?;
         }
-        retries.done += 1;
-        let (pause, done, most) = (retries.pause, retries.done, failure.retries());
-        let step = format!("SteamCMD: {failure}; trying again in {} s ({done} of {most})", pause.as_secs());
-        on_progress(&Progress::Step { step });
-        run.pause(pause)?;
-        retries.pause *= 2;
+        retries.pause(run, failure, on_progress)?;
     }
 }
 

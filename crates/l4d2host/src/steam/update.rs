@@ -17,10 +17,12 @@ use super::{
     Build, Installed, Progress, Session, check_manifest, check_programs, hashing, inside, manifest, not_whole,
 };
 use crate::embedded::{Probe, probe};
-use crate::generations::chain::{self, Chain, MANIFESTS, manifest_name};
+use crate::generations::chain::{self, Chain};
 use crate::generations::finish_fold;
+use crate::generations::generation;
 use crate::generations::lay::{How, can_share, lay};
-use crate::generations::manifest::{Entry, Manifest, Merged, as_path, difference, merge};
+use crate::generations::manifest::{Entry, Manifest, as_path};
+use crate::generations::merge::{Merged, difference, merge};
 use crate::generations::scan::{look_at, scan};
 use crate::generations::versions::Versions;
 use crate::lock::Lock;
@@ -104,11 +106,12 @@ impl Host {
                 let upper = place.open_dir("upper")?;
                 let target = Target::Overlay(self.root().to_owned());
                 session.run_passes(target, &upper, &installation, on_progress)?;
-                let written = scan(&upper, &mut hashing(on_progress)).map_err(begin_anew);
-                let written =
-                    written.or_else(|error| place.remove("upper").map_or_else(|e| Err(e.into()), |_| Err(error)))?;
+                let written = scan_or_begin_anew(&upper, &place, "upper", on_progress)?;
                 let manifests: Vec<&Manifest> = std::iter::once(&written).chain(&chain.manifests).collect();
-                let layers = std::iter::once(upper).chain(chain.dirs()?).collect();
+                let mut layers = vec![upper];
+                for layer in &chain.layers {
+                    layers.push(layer.open_dir(".")?);
+                }
                 Ok(Made { tree: merge(&manifests), layers })
             }
             Probe::NoMount(why) | Probe::NoNamespaces(why) => {
@@ -118,8 +121,7 @@ impl Host {
                 let copy = place.open_dir(COPY)?;
                 let target = Target::Directory(self.root().join(PLACE).join(COPY));
                 session.run_passes(target, &copy, &installation, on_progress)?;
-                let tree = scan(&copy, &mut hashing(on_progress)).map_err(begin_anew);
-                let tree = tree.or_else(|error| place.remove(COPIED).map_or_else(|e| Err(e.into()), |_| Err(error)))?;
+                let tree = scan_or_begin_anew(&copy, &place, COPIED, on_progress)?;
                 Ok(Made { tree: merge(&[&tree]), layers: vec![copy] })
             }
         }
@@ -136,8 +138,7 @@ impl Host {
         on_progress: &mut dyn FnMut(&Progress),
     ) -> Result<u64> {
         let tree = Manifest::of(&made.tree);
-        let layers: Vec<&Dir> = chain.layers.iter().map(|(_, dir)| dir).collect();
-        let below = as_it_is(chain.merged(), &layers, &made.tree, |source| source == 0);
+        let below = as_it_is(chain.merged(), &chain.layers, &made.tree, |source| source == 0);
         let mut layer = difference(&below, &tree);
         let is_same = layer.0.keys().all(|path| is_steams_own(path));
         if is_same && build.build_id == current.build_id {
@@ -155,25 +156,13 @@ impl Host {
             // Each layer costs a look for every name that is missing. What is linked once more takes no room.
             let installation = merge(&[chain.installation()]);
             let is_above = |source| source == 0 || source + 1 < made.layers.len();
-            layer = difference(&as_it_is(installation, &layers[layers.len() - 1..], &made.tree, is_above), &tree);
+            let lowest = &chain.layers[chain.layers.len() - 1..];
+            layer = difference(&as_it_is(installation, lowest, &made.tree, is_above), &tree);
             below.clear();
         }
         on_progress(&Progress::Step { step: "writing everything to disk".to_owned() });
-        let generations = root.open_dir("generations")?;
-        let taken = |id: &GenerationId| Ok(generations.exists(id.as_str())?);
-        let id = Versions::read(root)?.free_id(build.build_id, taken)?;
         let place = root.open_dir(PLACE)?;
-        place.remove(LAYER)?;
-        let dir = place.create_dir(LAYER, 0o755)?;
-        let sources = layer.0.iter().map(|(path, &entry)| {
-            let number = made.tree.get(path).map_or(0, |&(number, _)| number);
-            (path.clone(), (number, entry))
-        });
-        lay(&sources.collect(), &made.layers, &dir, How::Link)?;
-        layer.write(&root.open_dir(MANIFESTS)?, &manifest_name(&Layer::Generation(id.clone())))?;
-        dir.sync_file_system()?;
-        place.rename_new(LAYER, &generations, id.as_str())?;
-        generations.sync()?;
+        let id = generation::make(root, build.build_id, &layer, (&made.tree, &made.layers), (&place, LAYER))?;
         let _lock = self.lock_for_install(root, Lock::Installation, on_progress)?;
         let mut versions = Versions::read(root)?;
         versions.add(build.build_id, Some(now()), std::iter::once(id).chain(below).collect())?;
@@ -238,28 +227,27 @@ fn copy(chain: &Chain, place: &Dir, on_progress: &mut dyn FnMut(&Progress)) -> R
     }
     place.remove(COPY)?;
     let merged = chain.merged();
-    let layers = chain.dirs()?;
     let size = Manifest::of(&merged).size();
     let free = super::free_space(place).unwrap_or(u64::MAX);
-    if free < size && !can_share(&merged, &layers, place)? {
+    if free < size && !can_share(&merged, &chain.layers, place)? {
         let message = format!("a copy of the game needs {} MiB, and {} MiB are free", size >> 20, free >> 20);
         return Err(Error::new(ErrorKind::DiskFull, message)
             .hint("with user namespaces allowed no copy is needed: `l4d2ctl doctor` says how"));
     }
     on_progress(&Progress::Step { step: "copying the game".to_owned() });
     let to = place.create_dir(COPY, 0o755)?;
-    lay(&merged, &layers, &to, How::Copy)?;
+    lay(&merged, &chain.layers, &to, How::Copy)?;
     to.sync_file_system()?;
     Ok(place.put_file(OsStr::new(COPIED), b"", 0o600)?)
 }
 
 /// What the layers below show where something above them has written the same as is on record: if a file there has been
 /// damaged since, that is a repair and not the same.
-fn as_it_is(mut below: Merged, layers: &[&Dir], tree: &Merged, is_above: impl Fn(usize) -> bool) -> Manifest {
+fn as_it_is(mut below: Merged, layers: &[Dir], tree: &Merged, is_above: impl Fn(usize) -> bool) -> Manifest {
     for (path, &(source, entry)) in tree {
         let Some((number, recorded)) = below.get(path).copied() else { continue };
         if is_above(source) && matches!(entry, Entry::File { .. } | Entry::Link { .. }) && entry == recorded {
-            let now = look_at(layers[number], as_path(path));
+            let now = look_at(&layers[number], as_path(path));
             below.insert(path.clone(), (number, now.unwrap_or(Entry::Whiteout)));
         }
     }
@@ -270,9 +258,21 @@ fn is_steams_own(path: &[u8]) -> bool {
     path.strip_prefix(STEAMS_OWN).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
-/// What SteamCMD has left can't be a layer. It would not look at that again, and the next try would come no further.
-fn begin_anew(error: Error) -> Error {
-    error.hint("nothing was changed; `l4d2ctl install` begins the update anew")
+/// Looks at what SteamCMD has left. What can't be a layer it would not look at again, and the next try would come no further:
+/// so what that would go on with is taken away.
+fn scan_or_begin_anew(
+    tree: &Dir,
+    place: &Dir,
+    goes_on_with: &str,
+    on_progress: &mut dyn FnMut(&Progress),
+) -> Result<Manifest> {
+    match scan(tree, &mut hashing(on_progress)) {
+        Ok(manifest) => Ok(manifest),
+        Err(error) => {
+            place.remove(goes_on_with)?;
+            Err(error.hint("nothing was changed; `l4d2ctl install` begins the update anew"))
+        }
+    }
 }
 
 /// The same as for a directory, of the merged tree.

@@ -51,6 +51,7 @@ impl Files {
                     found.note(path, what);
                 }
                 drop(found);
+                // As often as it was asked to, so that ten of them leave a processor to others.
                 std::thread::sleep(pause);
             }
         })?;
