@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
     console, delete, demo, doctor, initialize, install, kick, logs, metrics, players, prune, rcon, reset, restart,
@@ -58,6 +58,10 @@ enum Command {
     Metrics(metrics::Args),
     Doctor(doctor::Args),
     Demo(demo::Args),
+}
+
+pub(crate) fn command() -> clap::Command {
+    Cli::command()
 }
 
 pub(crate) fn run() -> ExitCode {
