@@ -1,4 +1,5 @@
-//! `cargo xtask check`: formatting, lints, documentation, what root's helpers depend on, and what `docs/security.md` names.
+//! `cargo xtask check`: formatting, lints, documentation, what root's helpers depend on, what `docs/security.md`
+//! names, and what `cargo xtask docs` writes.
 
 #[cfg(test)]
 mod dist;
@@ -27,8 +28,10 @@ pub(crate) fn run() -> Result<()> {
         ensure!(found == allowed, "{helper} depends on {found:?}, and {allowed:?} is what is allowed");
     }
     security::check()?;
+    crate::docs::check()?;
     println!(
-        "formatting, lints, documentation, the helpers' dependencies and the tests of docs/security.md are in order"
+        "formatting, lints, documentation, the helpers' dependencies, the tests of docs/security.md and the generated files \
+         are in order"
     );
     Ok(())
 }

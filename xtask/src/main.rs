@@ -6,6 +6,7 @@ mod build;
 mod check;
 mod clients;
 mod crash;
+mod docs;
 mod fuzz;
 mod game;
 mod install;
@@ -29,7 +30,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
           everything that can be tested here, as far as its name has FILTER in it
           --vm    all system tests in the virtual machine too, not only those that need one
           STAGE   unit, cli, namespaces, clients, container or vm
-  check   formatting, lints, documentation, and what root's helpers depend on
+  check   formatting, lints, documentation, generated files, and what root's helpers depend on
+  docs    writes dist/man, dist/completions and docs/cli.md from the text of --help and docs/man
   fuzz [--seconds N] [--target T]...
           hostile input for every parser, guided by coverage, N seconds (60) for each target of fuzz/; needs g++
   bench [sweep|live|updates]
@@ -71,6 +73,7 @@ fn run(command: &str, args: &[String]) -> Result<ExitCode> {
         "test" => return test::run(args),
         "fuzz" => return fuzz::run(args),
         "check" => check::run()?,
+        "docs" => docs::write()?,
         "bench" => bench::run(args)?,
         // Inside a machine, for `bench`.
         "bench-inside" => bench::inside(args)?,

@@ -12,6 +12,9 @@ use crate::commands::{
 use crate::problem::Problem;
 use crate::ui::Ui;
 
+/// Behind each command's own options come those that all have.
+const LAST: usize = 900;
+
 /// Runs many Left 4 Dead 2 servers on one host from one copy of the game.
 ///
 /// LEFT4ME_ROOT names another root directory, LEFT4ME_SUPERVISOR (systemd or
@@ -21,11 +24,11 @@ use crate::ui::Ui;
 #[command(name = "l4d2ctl", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
 struct Cli {
     /// Print JSON for programs: one document, or one a line where it streams
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = LAST)]
     json: bool,
 
     /// Wait so long where another command has the instance or the game; 0: not at all
-    #[arg(long, allow_negative_numbers = true, global = true, value_name = "SECONDS", default_value_t = 60)]
+    #[arg(long, allow_negative_numbers = true, global = true, value_name = "SECONDS", default_value_t = 60, display_order = LAST)]
     lock_timeout: u32,
 
     #[command(subcommand)]

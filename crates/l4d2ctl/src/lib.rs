@@ -3,6 +3,7 @@
 
 mod cli;
 mod commands;
+mod completion;
 mod duration;
 mod ending;
 mod player;
@@ -13,11 +14,14 @@ mod ui;
 
 use std::process::ExitCode;
 
+pub use completion::COMPLETE_VARIABLE;
+
 /// Does what this process was called for.
 pub fn run() -> ExitCode {
     // First, while there is one thread: this program is also the embedded supervisor's parts and the demo's simulations.
     let called = l4d2host::embedded::run_if_called(std::env::args_os())
-        .or_else(|| srcds_sim::run_if_called(std::env::args_os()));
+        .or_else(|| srcds_sim::run_if_called(std::env::args_os()))
+        .or_else(completion::run_if_called);
     called.unwrap_or_else(cli::run)
 }
 

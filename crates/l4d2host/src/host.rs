@@ -46,14 +46,7 @@ impl Host {
     /// the root file and looks for the unit; the root directory itself is looked at when it is needed.
     pub fn from_environment() -> Result<Self> {
         let configured = configured_root()?;
-        let root = match std::env::var_os("LEFT4ME_ROOT").filter(|root| !root.is_empty()) {
-            Some(root) => PathBuf::from(root),
-            None => configured.clone().unwrap_or_else(|| PathBuf::from(names::DEFAULT_ROOT)),
-        };
-        if !root.is_absolute() {
-            let message = format!("LEFT4ME_ROOT {} is not an absolute path", root.display());
-            return Err(Error::new(ErrorKind::Usage, message));
-        }
+        let root = root_or(configured.as_deref())?;
         let supervisor: Box<dyn Supervisor> = match (wanted_supervisor()?, systemd::installed_prefix()?) {
             (Some(SupervisorKind::Embedded), _) | (None, None) => Box::new(Embedded::new(root.clone(), None)),
             (_, Some(prefix)) => {
@@ -203,6 +196,22 @@ pub(crate) fn configured_root() -> Result<Option<PathBuf>> {
         // Another root directory than the installed one would be taken.
         Err(error) => Err(Error::io(format!("can't read {}", names::ROOT_FILE), error)),
     }
+}
+
+/// The root directory that the environment names, otherwise the installed one.
+pub(crate) fn root_from_environment() -> Result<PathBuf> {
+    root_or(configured_root()?.as_deref())
+}
+
+fn root_or(configured: Option<&Path>) -> Result<PathBuf> {
+    let root = match std::env::var_os("LEFT4ME_ROOT").filter(|root| !root.is_empty()) {
+        Some(root) => PathBuf::from(root),
+        None => configured.unwrap_or(Path::new(names::DEFAULT_ROOT)).to_owned(),
+    };
+    if !root.is_absolute() {
+        return Err(Error::new(ErrorKind::Usage, format!("LEFT4ME_ROOT {} is not an absolute path", root.display())));
+    }
+    Ok(root)
 }
 
 fn wanted_supervisor() -> Result<Option<SupervisorKind>> {

@@ -8,6 +8,8 @@ mod excerpt;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod tests;
 mod wording;
 

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::when::{When, Words};
 use super::{open_host, parse_name, parse_revision};
+use crate::completion;
 use crate::problem::Problem;
 use crate::ui::Ui;
 
@@ -23,7 +24,7 @@ use crate::ui::Ui;
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// The instance
-    #[arg(value_parser = parse_name)]
+    #[arg(value_parser = parse_name, add = completion::instances())]
     name: InstanceName,
     /// Delete the instance only if it is at this revision
     #[arg(long, value_name = "REVISION", value_parser = parse_revision)]

@@ -9,6 +9,7 @@ use names::InstanceName;
 use serde_json::json;
 
 use super::{open_host, parse_name, parse_revision};
+use crate::completion;
 use crate::problem::Problem;
 use crate::ui::Ui;
 
@@ -37,10 +38,10 @@ const MAX_SIZE: u64 = 1024 * 1024;
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// The instance: a-z, 0-9, '_' and '-'
-    #[arg(value_parser = parse_name)]
+    #[arg(value_parser = parse_name, add = completion::instances())]
     name: InstanceName,
     /// The spec; - is standard input
-    #[arg(short, long, value_name = "SPEC.yaml")]
+    #[arg(short, long, value_name = "SPEC.yaml", add = completion::files())]
     file: PathBuf,
     /// Change the instance only if it is at this revision
     #[arg(long, value_name = "REVISION", value_parser = parse_revision)]

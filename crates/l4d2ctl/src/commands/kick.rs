@@ -8,6 +8,7 @@ use serde_json::json;
 use srcds_query::console::StatusPlayer;
 
 use super::{open_host, parse_name, suggest};
+use crate::completion;
 use crate::player::{self, SteamId};
 use crate::problem::Problem;
 use crate::text::short;
@@ -23,7 +24,7 @@ use crate::ui::Ui;
 #[command(verbatim_doc_comment)]
 pub(crate) struct KickArgs {
     /// The instance
-    #[arg(value_parser = parse_name)]
+    #[arg(value_parser = parse_name, add = completion::instances())]
     name: InstanceName,
     /// The player
     player: String,
@@ -44,7 +45,7 @@ pub(crate) struct KickArgs {
 #[command(verbatim_doc_comment)]
 pub(crate) struct BanArgs {
     /// The instance
-    #[arg(value_parser = parse_name)]
+    #[arg(value_parser = parse_name, add = completion::instances())]
     name: InstanceName,
     /// The player
     player: String,

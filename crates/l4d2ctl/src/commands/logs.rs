@@ -10,6 +10,7 @@ use names::InstanceName;
 use serde_json::json;
 
 use super::{open_host, parse_name, suggest};
+use crate::completion;
 use crate::problem::Problem;
 use crate::text;
 use crate::ui::Ui;
@@ -29,7 +30,7 @@ use crate::ui::Ui;
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// The instance
-    #[arg(value_parser = parse_name)]
+    #[arg(value_parser = parse_name, add = completion::instances())]
     name: InstanceName,
     /// The last so many lines first
     #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u32).range(..=1_000_000))]

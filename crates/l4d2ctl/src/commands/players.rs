@@ -7,6 +7,7 @@ use serde_json::json;
 use srcds_query::console::{Status, StatusPlayer};
 
 use super::{open_host, parse_name, suggest};
+use crate::completion;
 use crate::player;
 use crate::problem::Problem;
 use crate::text;
@@ -23,7 +24,7 @@ use crate::ui::Ui;
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// The instance
-    #[arg(value_parser = parse_name)]
+    #[arg(value_parser = parse_name, add = completion::instances())]
     name: InstanceName,
 }
 

@@ -6,6 +6,7 @@ use names::InstanceName;
 use serde_json::json;
 
 use super::{open_host, parse_name, suggest};
+use crate::completion;
 use crate::problem::Problem;
 use crate::source;
 use crate::ui::{Ui, write_game_output};
@@ -23,7 +24,7 @@ use crate::ui::{Ui, write_game_output};
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// The instance
-    #[arg(value_parser = parse_name)]
+    #[arg(value_parser = parse_name, add = completion::instances())]
     name: InstanceName,
     /// The command
     #[arg(required = true, value_name = "COMMAND")]

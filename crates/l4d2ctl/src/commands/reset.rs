@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::when::{When, Words};
 use super::{open_host, parse_name, suggest};
+use crate::completion;
 use crate::problem::Problem;
 use crate::ui::Ui;
 
@@ -22,7 +23,7 @@ use crate::ui::Ui;
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// The instance
-    #[arg(value_parser = parse_name)]
+    #[arg(value_parser = parse_name, add = completion::instances())]
     name: InstanceName,
     #[command(flatten)]
     when: When,

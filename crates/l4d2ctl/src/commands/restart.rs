@@ -8,6 +8,7 @@ use serde_json::json;
 use super::start::Wait;
 use super::when::{When, Words};
 use super::{each_once, open_host, parse_name, suggest};
+use crate::completion;
 use crate::problem::Problem;
 use crate::ui::Ui;
 
@@ -26,7 +27,7 @@ use crate::ui::Ui;
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// The instances
-    #[arg(value_name = "NAME", value_parser = parse_name, required = true)]
+    #[arg(value_name = "NAME", value_parser = parse_name, add = completion::instances(), required = true)]
     names: Vec<InstanceName>,
     #[command(flatten)]
     when: When,

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::open_host;
+use crate::completion;
 use crate::problem::Problem;
 use crate::ui::Ui;
 
@@ -21,6 +22,7 @@ use crate::ui::Ui;
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// The build, as `l4d2ctl versions` shows it
+    #[arg(add = completion::builds())]
     build: Option<String>,
 }
 

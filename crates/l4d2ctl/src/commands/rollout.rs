@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::when::{self, Watcher, When, Words};
 use super::{open_host, parse_name, suggest};
+use crate::completion;
 use crate::duration;
 use crate::problem::Problem;
 use crate::ui::{Ui, write_stdout};
@@ -33,7 +34,7 @@ use crate::ui::{Ui, write_stdout};
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// The first one; otherwise one that nobody plays on, or else the first by name
-    #[arg(long, value_name = "NAME", value_parser = parse_name)]
+    #[arg(long, value_name = "NAME", value_parser = parse_name, add = completion::instances())]
     canary: Option<InstanceName>,
     #[command(flatten)]
     when: When,

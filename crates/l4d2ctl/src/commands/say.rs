@@ -7,6 +7,7 @@ use names::InstanceName;
 use serde_json::json;
 
 use super::{open_host, parse_name, suggest};
+use crate::completion;
 use crate::problem::Problem;
 use crate::ui::Ui;
 
@@ -20,7 +21,7 @@ use crate::ui::Ui;
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// The instance
-    #[arg(value_parser = parse_name)]
+    #[arg(value_parser = parse_name, add = completion::instances())]
     name: InstanceName,
     /// What to say; several words may stand without quotes
     #[arg(required = true, value_name = "TEXT")]

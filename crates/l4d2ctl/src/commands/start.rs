@@ -8,6 +8,7 @@ use names::InstanceName;
 use serde_json::json;
 
 use super::{open_host, parse_name, suggest};
+use crate::completion;
 use crate::duration;
 use crate::problem::Problem;
 use crate::ui::Ui;
@@ -28,7 +29,7 @@ use crate::ui::Ui;
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// The instance
-    #[arg(value_parser = parse_name)]
+    #[arg(value_parser = parse_name, add = completion::instances())]
     name: InstanceName,
     #[command(flatten)]
     wait: Wait,

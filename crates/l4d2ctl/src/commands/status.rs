@@ -7,6 +7,7 @@ use names::InstanceName;
 use serde_json::json;
 
 use super::{each_once, open_host, parse_name, suggest};
+use crate::completion;
 use crate::problem::Problem;
 use crate::text;
 use crate::ui::{Ui, wants_colour};
@@ -28,7 +29,7 @@ use crate::ui::{Ui, wants_colour};
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// The instances; all, if none is named
-    #[arg(value_name = "NAME", value_parser = parse_name)]
+    #[arg(value_name = "NAME", value_parser = parse_name, add = completion::instances())]
     names: Vec<InstanceName>,
     /// Ask no server and read no log: only what the supervisor says
     #[arg(long)]

@@ -3,6 +3,7 @@
 mod advisories;
 mod arguments;
 mod check;
+mod completion;
 mod console;
 mod demo;
 mod doctor;

@@ -12,6 +12,7 @@ use l4d2host::{ErrorKind, Host, Rcon};
 use names::InstanceName;
 
 use super::{open_host, parse_name, suggest};
+use crate::completion;
 use crate::problem::Problem;
 use crate::ui::Ui;
 
@@ -30,7 +31,7 @@ use crate::ui::Ui;
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// The instance
-    #[arg(value_parser = parse_name)]
+    #[arg(value_parser = parse_name, add = completion::instances())]
     name: InstanceName,
     /// Begin with the log's last so many lines
     #[arg(long, allow_negative_numbers = true, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(..=1_000_000))]
