@@ -4,6 +4,7 @@
 
 mod place;
 mod root;
+mod share;
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -99,6 +100,9 @@ impl Options {
             dist!("tmpfiles.d/left4me.conf"),
         ] {
             items.push(item(Source::Dist(text), lib(name), 0o644));
+        }
+        for (place, text) in share::all() {
+            items.push(item(Source::Dist(text), self.prefix.join(place), 0o644));
         }
         items.push(item(Source::Text(format!("{}\n", self.root.display())), PathBuf::from("/etc/left4me/root"), 0o644));
         // Last: with it the helpers that it names are there.

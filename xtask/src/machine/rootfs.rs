@@ -9,9 +9,9 @@ use anyhow::{Context, Result, bail};
 use super::leftovers::{directory, new_name, remove};
 use crate::build::succeed;
 
-/// What a machine needs: to boot, to be tested, and (the kernel) to be a virtual machine.
-const PACKAGES: &str =
-    "systemd,systemd-sysv,dbus,sudo,procps,util-linux,libpam-systemd,linux-image-cloud-amd64,kmod,udev";
+/// What a machine needs: to boot, to be tested (shells, and what reads man pages), and (the kernel) to be a virtual machine.
+const PACKAGES: &str = "systemd,systemd-sysv,dbus,sudo,procps,util-linux,libpam-systemd,linux-image-cloud-amd64,kmod,udev,\
+    bash-completion,zsh,fish,man-db,mandoc,groff";
 
 /// What waits for hardware that is not there, or takes the line that a virtual machine's console is.
 const MASKED: &[&str] = &[

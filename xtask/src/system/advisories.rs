@@ -282,6 +282,7 @@ pub(super) fn planted_in_the_root_directory(host: &mut Host) -> Result<()> {
 pub(super) fn only_root_changes_what_is_installed(host: &mut Host) -> Result<()> {
     let others = format!(
         "find /usr/local/bin/l4d2ctl {HELPERS} /usr/local/lib/systemd /usr/local/lib/sysusers.d /usr/local/lib/tmpfiles.d \
+         /usr/local/share/bash-completion /usr/local/share/zsh /etc/fish/completions /usr/local/share/man/man5 \
          /etc/left4me /etc/sudoers.d/left4me \\( -perm /022 -o ! -user root -o ! -group root \\)"
     );
     let install = format!("{BIN_DIR}/xtask install --bin-dir {BIN_DIR}");
@@ -314,7 +315,8 @@ pub(super) fn only_root_changes_what_is_installed(host: &mut Host) -> Result<()>
     host.ok(&format!("{BIN_DIR}/xtask uninstall"))?;
     let left = host.machine.run(&format!(
         "ls -d {HELPERS} /etc/sudoers.d/left4me /etc/left4me /usr/local/bin/l4d2ctl \
-             /usr/local/lib/systemd/system/left4me-* /etc/systemd/system/timers.target.wants/left4me-*"
+             /usr/local/lib/systemd/system/left4me-* \
+             $(find /usr/local/share /etc/fish -name '*l4d2ctl*' -o -name 'left4me*') /etc/systemd/system/timers.target.wants/left4me-*"
     ))?;
     ensure!(left.stdout.is_empty(), "uninstall left {}", left.stdout);
     host.ok(&format!("cmp /etc/passwd /tmp/passwd && rm {ROOT}/tmp/link /tmp/passwd"))?;

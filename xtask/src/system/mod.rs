@@ -12,6 +12,7 @@ mod live;
 mod locks;
 mod metrics;
 mod sandboxed;
+mod shells;
 mod trouble;
 mod updates;
 
@@ -104,6 +105,8 @@ pub(crate) const TESTS: &[Test] = &[
         advisories::planted_in_the_root_directory,
     ),
     test("what is installed only root can change", Both, false, advisories::only_root_changes_what_is_installed),
+    test("bash, zsh and fish complete the names of instances for every user", Container, false, shells::complete),
+    test("man finds every page, and finds nothing wrong with it", Container, false, shells::man_pages),
     test("odd trees in an upper and in work stop no command", Container, false, hostile::odd_trees),
     test("odd plans start nothing and hide no other instance", Container, false, hostile::odd_plans),
     test("an odd log stays readable and harmless", Container, false, hostile::odd_log),
