@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    console, delete, demo, doctor, initialize, install, kick, logs, metrics, players, prune, rcon, reset, restart,
-    rollback, rollout, say, start, status, stop, top, verify, versions,
+    console, delete, demo, doctor, initialize, install, kick, logs, metrics, next, players, prune, rcon, reset,
+    restart, rollback, rollout, say, start, status, stop, top, verify, versions,
 };
 use crate::problem::Problem;
 use crate::ui::Ui;
@@ -21,7 +22,7 @@ const LAST: usize = 900;
 /// embedded) who runs the servers, and LEFT4ME_STEAMCMD the SteamCMD that
 /// brings the game.
 #[derive(Debug, Parser)]
-#[command(name = "l4d2ctl", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+#[command(name = "l4d2ctl", version, max_term_width = 100, styles = crate::colour::HELP, subcommand_required = true, arg_required_else_help = true)]
 struct Cli {
     /// Print JSON for programs: one document, or one a line where it streams
     #[arg(long, global = true, display_order = LAST)]
@@ -76,13 +77,25 @@ pub(crate) fn run() -> ExitCode {
             let ui = Ui::new(json, Duration::from_secs(cli.lock_timeout.into()));
             ui.end(dispatch(cli, &ui))
         }
+        Err(error) if json && is_no_command(&error) => {
+            let error = l4d2host::Error::new(l4d2host::ErrorKind::Usage, "a command is missing");
+            ui.end(Err(error.hint(next::step(&ui)).into()))
+        }
         Err(error) if json && error.use_stderr() => ui.end(Err(Problem::usage(&error))),
         Err(error) => {
             // --help and --version are no errors. Nobody is left to tell if printing fails.
             let _ = error.print();
+            if is_no_command(&error) {
+                ui.note(&format!("\nhint: {}", next::step(&ui)));
+            }
             ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
         }
     }
+}
+
+/// Whether there was no command at all.
+fn is_no_command(error: &clap::Error) -> bool {
+    matches!(error.kind(), ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand)
 }
 
 fn dispatch(cli: Cli, ui: &Ui) -> Result<ExitCode, Problem> {

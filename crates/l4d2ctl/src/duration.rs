@@ -46,17 +46,6 @@ fn seconds(text: &str) -> Option<u64> {
     }
 }
 
-/// A span in one or two units, rounded: "1 h 30 min", "5 min", "42 s".
-pub(crate) fn print(span: Duration) -> String {
-    let seconds = span.as_millis().div_ceil(1000);
-    let minutes = (seconds + 30) / 60;
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7200 => format!("{minutes} min"),
-        _ => format!("{} h {} min", minutes / 60, minutes % 60),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,13 +75,5 @@ mod tests {
             assert!(parse(text).unwrap_err().contains("a time is"), "{text:?}");
         }
         assert!(parse("200h").unwrap_err().contains("week"));
-    }
-
-    #[test]
-    fn as_it_is_printed() {
-        let print = |seconds| print(Duration::from_secs_f64(seconds));
-        assert_eq!([print(5.0), print(118.5), print(600.0), print(9000.0)], ["5 s", "119 s", "10 min", "2 h 30 min"]);
-        // What is begun a moment ago is whole.
-        assert_eq!([print(599.9), print(7199.9), print(10799.9)], ["10 min", "2 h 0 min", "3 h 0 min"]);
     }
 }

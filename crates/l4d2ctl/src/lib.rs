@@ -2,13 +2,17 @@
 //! the reference are written from the same description of its arguments.
 
 mod cli;
+mod colour;
 mod commands;
 mod completion;
 mod duration;
 mod ending;
+mod figures;
 mod player;
 mod problem;
+mod progress;
 mod source;
+mod table;
 mod text;
 mod ui;
 

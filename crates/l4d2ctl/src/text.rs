@@ -1,4 +1,4 @@
-//! Making what somebody else wrote harmless on a terminal, and times readable.
+//! Making what somebody else wrote harmless on a terminal, and no longer than anybody reads.
 
 /// Text in which nothing can move a cursor, change a colour or the order of letters, or ring: such characters are shown
 /// as escapes. Bytes that are not UTF-8 are shown as `\xNN`. Newlines stay only where `lines` says so.
@@ -47,58 +47,6 @@ fn is_invisible(c: char) -> bool {
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Rows below their headings, each column as wide as what is widest in it.
-pub(crate) fn table<const N: usize>(headings: &[&str; N], rows: &[[String; N]]) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([headings[column].chars().count()]).max().unwrap_or(0)
-    };
-    let widths: [usize; N] = std::array::from_fn(width);
-    let line = |cells: [&str; N]| {
-        let padded: Vec<String> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        padded.join("  ").trim_end().to_owned() + "\n"
-    };
-    let rows = rows.iter().map(|row| line(std::array::from_fn(|column| row[column].as_str())));
-    [line(*headings)].into_iter().chain(rows).collect()
-}
-
-/// How long ago, as one number and a unit.
-pub(crate) fn ago(since: u64, now: u64) -> String {
-    let seconds = now.saturating_sub(since);
-    let (number, unit) = match seconds {
-        0..120 => (seconds, "s"),
-        120..7_200 => (seconds / 60, "min"),
-        7_200..172_800 => (seconds / 3_600, "h"),
-        _ => (seconds / 86_400, "d"),
-    };
-    format!("{number} {unit}")
-}
-
-/// Now, in seconds since 1970.
-pub(crate) fn now() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs())
-}
-
-/// The name that is closest to what was typed, if it is close.
-pub(crate) fn closest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let near = names.map(|name| (distance(typed, name), name)).min()?;
-    (near.0 <= 1 + typed.len() / 4).then_some(near.1)
-}
-
-/// How many letters differ (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut before = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let here = (before + usize::from(x != *y)).min(row[j] + 1).min(row[j + 1] + 1);
-            before = std::mem::replace(&mut row[j + 1], here);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,20 +66,5 @@ mod tests {
     fn what_is_long_is_cut() {
         assert_eq!([short("abc", 3), short("abcd", 3), short("", 3)], ["abc", "abc…", ""]);
         assert_eq!(short("\u{1b}[2J\n", 8), "\\u{1b}[2…");
-    }
-
-    #[test]
-    fn names_that_were_meant() {
-        let names = ["friday", "saturday", "league-1"];
-        assert_eq!(closest("firday", names.into_iter()), Some("friday"));
-        assert_eq!(closest("leage-1", names.into_iter()), Some("league-1"));
-        assert_eq!(closest("x", names.into_iter()), None);
-    }
-
-    #[test]
-    fn how_long_ago() {
-        for (seconds, text) in [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7_200, "2 h"), (200_000, "2 d")] {
-            assert_eq!(ago(1_000, 1_000 + seconds), text);
-        }
     }
 }

@@ -1,11 +1,13 @@
 //! Output: data on stdout, chatter on stderr, either for people or for programs.
 
 use std::io::{IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::colour;
 use crate::problem::Problem;
 
 /// How to talk, and how long to be silent.
@@ -29,7 +31,12 @@ impl Ui {
         self.json
     }
 
-    /// Data: a JSON document where that is asked for, otherwise text.
+    /// Data: a JSON document where that is asked for, otherwise text, as it fits what stdout is.
+    pub(crate) fn table(self, value: &impl Serialize, text: impl FnOnce(Look) -> String) -> Result<(), Problem> {
+        self.data(value, || text(Look::of(&std::io::stdout())))
+    }
+
+    /// Data whose text is the same wherever it goes.
     pub(crate) fn data(self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Problem> {
         let text = if self.json { Self::json_line(value)? } else { text() };
         write_stdout(&text)
@@ -46,7 +53,8 @@ impl Ui {
     pub(crate) fn note(self, text: &str) {
         if !self.json {
             // Nobody to tell is no reason to stop.
-            let _ = writeln!(std::io::stderr(), "{}", crate::text::harmless(text.as_bytes(), true));
+            let text = crate::text::harmless(text.as_bytes(), true);
+            let _ = writeln!(std::io::stderr(), "{}", colour::labels(&text, wants_colour(&std::io::stderr())));
         }
     }
 
@@ -55,7 +63,8 @@ impl Ui {
         if self.json {
             let _ = writeln!(std::io::stdout(), "{}", problem.for_programs());
         } else {
-            let _ = write!(std::io::stderr(), "{}", problem.for_people());
+            let text = colour::labels(&problem.for_people(), wants_colour(&std::io::stderr()));
+            let _ = write!(std::io::stderr(), "{text}");
         }
     }
 
@@ -69,6 +78,23 @@ impl Ui {
             self.complain(&problem);
         }
         problem.exit_code()
+    }
+}
+
+/// What a table has to fit.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look {
+    /// The terminal's columns; none where there is no terminal, and nothing is cut.
+    pub(crate) width: Option<usize>,
+    pub(crate) coloured: bool,
+}
+
+impl Look {
+    fn of(stream: &(impl IsTerminal + AsFd)) -> Self {
+        let size = stream.is_terminal().then(|| rustix::termios::tcgetwinsize(stream).ok()).flatten();
+        // A serial line does not know how wide the terminal behind it is.
+        let width = size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0);
+        Self { width, coloured: wants_colour(stream) }
     }
 }
 

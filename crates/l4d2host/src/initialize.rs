@@ -5,12 +5,13 @@
 
 use std::io::Read;
 
-use names::{InstanceName, Layer};
+use names::{InstanceName, Layer, OverlayRef};
 use overlay::beneath::Dir;
 use rustix::io::Errno;
 use serde::Serialize;
 
 use crate::aside::{Aside, open_swept};
+use crate::closest::closest;
 use crate::instance::{self, Instance, is_damage};
 use crate::lock::Lock;
 use crate::spec::{Spec, SpecSource};
@@ -85,9 +86,30 @@ pub(crate) fn check_overlays(root: &Dir, spec: &Spec) -> Result<()> {
             Err((_, error)) => return Err(error.into()),
         };
         return Err(Error::new(ErrorKind::OverlayMissing, format!("overlay {} is not there: {why}", entry.overlay))
-            .hint(format!("put the overlay's files into {place}")));
+            .hint(format!("{}put the overlay's files into {place}", meant_overlay(root, &entry.overlay))));
     }
     Ok(())
+}
+
+/// "did you mean REF? " where an overlay is there whose every component is the same or close.
+fn meant_overlay(root: &Dir, wanted: &OverlayRef) -> String {
+    let meant = || {
+        let mut dir = root.open_dir("overlays").ok()?;
+        let mut meant = Vec::new();
+        for component in wanted.to_string().split('/') {
+            let found = match dir.open_dir(component) {
+                Ok(_) => component.to_owned(),
+                Err(_) => {
+                    let names = dir.entries().ok()?;
+                    closest(component, names.iter().filter_map(|name| name.to_str()))?.to_owned()
+                }
+            };
+            dir = dir.open_dir(&found).ok()?;
+            meant.push(found);
+        }
+        meant.join("/").parse::<OverlayRef>().ok().filter(|meant| meant != wanted)
+    };
+    meant().map_or_else(String::new, |meant| format!("did you mean {meant}? Otherwise "))
 }
 
 /// Two servers can't have one port. An instance whose files are damaged has none that could be known.

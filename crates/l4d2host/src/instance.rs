@@ -5,6 +5,7 @@ use overlay::beneath::Dir;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use crate::closest::closest;
 use crate::spec::{Spec, SpecOverlay};
 use crate::{Error, ErrorKind, Result, Revision, Version};
 
@@ -82,7 +83,7 @@ impl Instance {
 
     /// The same of an instance that must be there.
     pub(crate) fn require(root: &Dir, name: &InstanceName) -> Result<Self> {
-        Self::read(root, name)?.ok_or_else(|| not_found(name))
+        Self::read(root, name)?.ok_or_else(|| not_found(root, name))
     }
 
     /// The bytes of `instance.json`.
@@ -160,10 +161,14 @@ pub(crate) fn is_damage(error: &overlay::Error) -> bool {
     matches!(error.errno(), None | Some(Errno::NOENT | Errno::LOOP | Errno::NOTDIR | Errno::ISDIR | Errno::NXIO))
 }
 
-/// There is no such instance.
-pub(crate) fn not_found(name: &InstanceName) -> Error {
-    Error::new(ErrorKind::NotFound, format!("there is no instance {name}"))
-        .hint(format!("`l4d2ctl status` lists them; `l4d2ctl initialize {name} -f SPEC.yaml` makes it"))
+/// There is no such instance; says which one was probably meant.
+pub(crate) fn not_found(root: &Dir, name: &InstanceName) -> Error {
+    let known = names(root).unwrap_or_default();
+    let hint = match closest(name.as_str(), known.iter().map(InstanceName::as_str)) {
+        Some(close) => format!("did you mean {close}? `l4d2ctl status` lists all"),
+        None => format!("`l4d2ctl status` lists them; `l4d2ctl initialize {name} -f SPEC.yaml` makes it"),
+    };
+    Error::new(ErrorKind::NotFound, format!("there is no instance {name}")).hint(hint)
 }
 
 #[cfg(test)]

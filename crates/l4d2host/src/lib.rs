@@ -9,6 +9,7 @@
 
 mod account;
 mod aside;
+mod closest;
 mod disk;
 mod doctor;
 mod drain;

@@ -3,6 +3,7 @@
 use names::InstanceName;
 use serde::Serialize;
 
+use crate::generations::versions::Versions;
 use crate::heard::Signs;
 use crate::{InstanceState, InstanceStatus};
 
@@ -152,6 +153,16 @@ pub(crate) fn without_files(name: &InstanceName) -> StatusProblem {
     StatusProblem { kind: "no-files", message: "it has no files".to_owned(), hint }
 }
 
+/// What is wrong with the host itself, and so is no instance's.
+pub(crate) fn of_host(versions: Result<&Versions, &crate::Error>) -> Vec<StatusProblem> {
+    let unread = |error: &crate::Error| StatusProblem {
+        kind: "builds-unknown",
+        message: format!("which build the next starts bring is not known: {error}"),
+        hint: error.hint_text().unwrap_or("`l4d2ctl doctor` looks at the host").to_owned(),
+    };
+    versions.err().map(unread).into_iter().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,7 +218,8 @@ mod tests {
         let rows = table.take_while(|line| line.starts_with('|'));
         let cells = rows.filter_map(|line| line.split('|').nth(1));
         let kinds: Vec<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
-        let known = ["damaged", "no-files"].into_iter().chain(RULES.iter().map(|rule| rule.kind));
+        let known =
+            ["damaged", "no-files"].into_iter().chain(RULES.iter().map(|rule| rule.kind)).chain(["builds-unknown"]);
         assert_eq!(kinds, known.collect::<Vec<_>>());
     }
 

@@ -5,12 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use names::InstanceName;
 use overlay::beneath::Dir;
 
+use crate::closest::closest;
 use crate::generations::versions::Versions;
 use crate::instance::{self, Instance};
 use crate::problems::{self, Seen};
 use crate::staging::{staged_revision, staged_version};
 use crate::status::now;
-use crate::{Host, InstanceState, InstanceStatus, LogOptions, LogStream, Result, UnitDetails, UnitState, Version};
+use crate::{
+    Error, ErrorKind, Host, InstanceState, InstanceStatus, LogOptions, LogStream, Result, StatusProblem, UnitDetails,
+    UnitState, Version,
+};
 
 impl Host {
     /// The names of all instances, sorted.
@@ -18,21 +22,29 @@ impl Host {
         instance::names(&self.open_for_reading()?)
     }
 
+    /// The instance that was probably meant by the name of one that is not there.
+    pub fn closest_instance(&self, name: &InstanceName) -> Result<Option<InstanceName>> {
+        let names = self.instance_names()?;
+        let close = closest(name.as_str(), names.iter().map(InstanceName::as_str)).map(str::to_owned);
+        Ok(names.into_iter().find(|name| Some(name.as_str()) == close.as_deref()))
+    }
+
     /// One instance, with all details.
     pub fn get_instance_status(&self, name: &InstanceName) -> Result<InstanceStatus> {
-        self.named_statuses(std::slice::from_ref(name))?.pop().ok_or_else(|| instance::not_found(name))
+        let gone = || Error::new(ErrorKind::Internal, format!("nothing was found out about instance {name}"));
+        self.named_statuses(std::slice::from_ref(name))?.pop().ok_or_else(gone)
     }
 
     /// These instances, in this order, with all details. One that is not there is an error.
     pub fn named_statuses(&self, names: &[InstanceName]) -> Result<Vec<InstanceStatus>> {
         let root = self.open_for_reading()?;
-        // Where the file is damaged, `start` says so; what runs does so all the same.
+        // Where the file is damaged, `problems` says so; what runs does so all the same.
         let versions = Versions::read(&root).unwrap_or_default();
         let units = self.supervisor().units();
         let mut details = self.supervisor().details(names).unwrap_or_default();
         let status = |name| self.status(&root, name, units.as_ref().ok(), details.remove(name), &versions);
         let statuses = names.iter().map(status).zip(names);
-        statuses.map(|(status, name)| status.ok_or_else(|| instance::not_found(name))).collect()
+        statuses.map(|(status, name)| status.ok_or_else(|| instance::not_found(&root, name))).collect()
     }
 
     /// All instances by name, without what is asked of each by itself: one question to the supervisor. A unit without an
@@ -64,11 +76,16 @@ impl Host {
         Ok(names.iter().filter_map(status).collect())
     }
 
+    /// What is wrong with the host itself, and so is told once and of no instance.
+    pub fn problems(&self) -> Result<Vec<StatusProblem>> {
+        Ok(problems::of_host(Versions::read(&self.open_for_reading()?).as_ref()))
+    }
+
     /// The log of an instance.
     pub fn stream_instance_logs(&self, name: &InstanceName, options: &LogOptions) -> Result<LogStream> {
         let root = self.open_for_reading()?;
         if !root.exists(format!("instances/{name}"))? {
-            return Err(instance::not_found(name));
+            return Err(instance::not_found(&root, name));
         }
         self.supervisor().logs(name, options)
     }

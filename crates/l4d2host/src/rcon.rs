@@ -46,7 +46,7 @@ impl Host {
     /// started with.
     pub fn rcon_address(&self, name: &InstanceName) -> Result<(SocketAddr, Password)> {
         let root = self.open_for_reading()?;
-        let instance = Instance::read(&root, name)?.ok_or_else(|| instance::not_found(name))?;
+        let instance = Instance::read(&root, name)?.ok_or_else(|| instance::not_found(&root, name))?;
         let address = address(&root, name, Some(instance.spec.port));
         let address = address.ok_or_else(|| Error::new(ErrorKind::Internal, format!("instance {name} has no port")))?;
         let password = read_rcon_password(&root.open_dir(format!("instances/{name}"))?)?;

@@ -51,7 +51,7 @@ impl Host {
         let lock = self.lock(&root, Lock::Instance(name))?;
         let tmp = open_swept(&root, name)?;
         match Instance::read(&root, name) {
-            Ok(None) => return Err(instance::not_found(name)),
+            Ok(None) => return Err(instance::not_found(&root, name)),
             Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
             Ok(Some(_)) | Err(_) => {}
         }

@@ -89,7 +89,7 @@ impl Host {
         let root = self.open()?;
         let lock = self.lock(&root, Lock::Instance(name))?;
         if Instance::read(&root, name).is_ok_and(|instance| instance.is_none()) && !self.is_known(name)? {
-            return Err(crate::instance::not_found(name));
+            return Err(crate::instance::not_found(&root, name));
         }
         self.check_not_held_by_other(&root, name)?;
         self.supervisor().disable(name, &lock)

@@ -43,6 +43,9 @@ pub(crate) fn run(ui: &Ui, Args { name, if_revision, when }: Args) -> Result<Exi
         existed = host.delete(name, if_revision.as_ref())?;
         Ok(())
     })?;
+    if !existed && let Some(close) = host.closest_instance(&name)? {
+        ui.note(&format!("hint: did you mean {close}? `l4d2ctl status` lists all"));
+    }
     ui.data(&json!({ "name": name.as_str(), "deleted": true, "existed": existed }), || match existed {
         true => format!("instance {name} deleted\n"),
         false => format!("instance {name} was not there\n"),

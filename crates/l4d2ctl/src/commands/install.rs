@@ -3,14 +3,14 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use l4d2host::{Checked, Host, InstallRequest, Installed, InstanceState, InstanceStatus, Progress};
 use serde_json::json;
 
 use super::open_host;
+use crate::figures::size;
 use crate::problem::Problem;
-use crate::text::harmless;
-use crate::ui::{Ui, can_draw, write_stdout};
+use crate::progress::Line;
+use crate::ui::{Ui, write_stdout};
 
 /// Install the game with SteamCMD, or bring it up to date
 ///
@@ -94,16 +94,6 @@ pub(crate) fn tell_who_waits(ui: &Ui, host: &Host) -> Result<(), Problem> {
     Ok(())
 }
 
-/// A size for people.
-pub(crate) fn size(bytes: u64) -> String {
-    match bytes {
-        ..1024 => format!("{bytes} B"),
-        1024..1_048_576 => format!("{} KiB", bytes >> 10),
-        1_048_576..1_073_741_824 => format!("{} MiB", bytes >> 20),
-        _ => format!("{:.1} GiB", gib(bytes)),
-    }
-}
-
 fn tell(ui: &Ui, checked: &Checked) -> Result<ExitCode, Problem> {
     let Checked { installed, newest, newest_since, .. } = checked;
     let is_update = checked.is_update();
@@ -127,26 +117,19 @@ fn tell(ui: &Ui, checked: &Checked) -> Result<ExitCode, Problem> {
     Ok(if is_update { ExitCode::from(UPDATE) } else { ExitCode::SUCCESS })
 }
 
-// A number for people: what a double can't hold of it, nobody reads.
-#[allow(clippy::cast_precision_loss)]
-fn gib(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 30)
-}
-
 /// Progress, as whoever watches wants it: a bar on a terminal, `Step:` lines otherwise, JSON for programs.
 pub(crate) struct Reporter {
     ui: Ui,
-    bar: Option<ProgressBar>,
+    line: Line,
     /// Lines are for those who see no bar; who is quiet has none.
     quiet: bool,
-    /// The last line printed, so that percents and phases do not flood a log.
+    /// The last phase told, so that percents and phases do not flood a log.
     last: String,
 }
 
 impl Reporter {
     pub(crate) fn new(ui: Ui) -> Self {
-        let wanted = !ui.is_json() && can_draw(&std::io::stderr());
-        Self { ui, bar: wanted.then(bar), quiet: false, last: String::new() }
+        Self { ui, line: Line::new(ui), quiet: false, last: String::new() }
     }
 
     /// One that shows a bar, and otherwise nothing.
@@ -155,7 +138,7 @@ impl Reporter {
     }
 
     pub(crate) fn report(&mut self, progress: &Progress) {
-        if self.quiet && self.bar.is_none() {
+        if self.quiet && !self.line.is_drawn() {
             return;
         }
         if self.ui.is_json() {
@@ -163,56 +146,32 @@ impl Reporter {
             let _ = Ui::json_line(progress).and_then(|line| write_stdout(&line));
             return;
         }
-        match (progress, &self.bar) {
-            (Progress::Step { step }, Some(bar)) => print_above(bar, &format!("Step: {step}")),
-            (Progress::Step { step }, None) => self.ui.note(&format!("Step: {step}")),
-            (Progress::Warning { warning }, Some(bar)) => print_above(bar, &format!("warning: {warning}")),
-            (Progress::Warning { warning }, None) => self.ui.note(&format!("warning: {warning}")),
-            (Progress::Update { pass, phase, done, total }, Some(bar)) => {
-                let line = format!("{pass}: {phase}");
-                if line != self.last {
-                    // Each phase has a speed of its own.
-                    bar.reset();
-                    bar.set_message(harmless(line.as_bytes(), false));
-                    self.last = line;
+        match progress {
+            Progress::Step { step } => self.tell(&format!("Step: {step}")),
+            Progress::Warning { warning } => self.tell(&format!("warning: {warning}")),
+            Progress::Update { pass, phase, done, total } => {
+                let words = format!("{pass}: {phase}");
+                if words != self.last {
+                    self.line.begin(&words);
+                    if !self.line.is_drawn() {
+                        self.ui.note(&format!("Step: {words}"));
+                    }
+                    self.last = words;
                 }
-                if bar.length() != Some(*total) {
-                    bar.set_style(style(*total));
-                }
-                // At once, or a picture is drawn of the new length with the old position.
-                bar.update(|state| {
-                    state.set_pos(*done);
-                    state.set_len(*total);
-                });
-            }
-            (Progress::Update { pass, phase, .. }, None) => {
-                let line = format!("Step: {pass}: {phase}");
-                if line != self.last {
-                    self.ui.note(&line);
-                    self.last = line;
-                }
+                self.line.move_to(*done, *total);
             }
         }
     }
 
+    /// A line that stays.
+    fn tell(&self, text: &str) {
+        if !self.line.print_above(text) {
+            self.ui.note(text);
+        }
+    }
+
+    /// Takes the bar away.
     pub(crate) fn finish(self) {
-        if let Some(bar) = self.bar {
-            bar.finish_and_clear();
-        }
+        drop(self.line);
     }
-}
-
-fn print_above(bar: &ProgressBar, text: &str) {
-    bar.println(harmless(text.as_bytes(), true));
-}
-
-fn bar() -> ProgressBar {
-    ProgressBar::new(0).with_style(style(0))
-}
-
-/// What is drawn for a total: nothing but the words as long as there is none, which would count as reached.
-fn style(total: u64) -> ProgressStyle {
-    let known = "{msg:30} {wide_bar} {percent:>3}%  {bytes}/{total_bytes}  {bytes_per_sec}";
-    let template = if total == 0 { "{msg}" } else { known };
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -7,7 +7,7 @@ use names::InstanceName;
 use serde_json::json;
 use srcds_query::console::StatusPlayer;
 
-use super::{open_host, parse_name, suggest};
+use super::{open_host, parse_name};
 use crate::completion;
 use crate::player::{self, SteamId};
 use crate::problem::Problem;
@@ -60,7 +60,7 @@ pub(crate) struct BanArgs {
 pub(crate) fn kick(ui: &Ui, KickArgs { name, player: typed, reason }: KickArgs) -> Result<ExitCode, Problem> {
     let reason = reason.as_deref().map(quoted).transpose()?;
     let host = open_host(ui)?;
-    let mut rcon = host.rcon(&name).map_err(|error| suggest(&host, &name, error))?;
+    let mut rcon = host.rcon(&name)?;
     let status = player::status(&mut rcon, &name)?;
     let player = player::find(&status, &typed, &name)?;
     let reply = throw_out(&mut rcon, &name, player, reason.as_deref())?;
@@ -72,7 +72,7 @@ pub(crate) fn kick(ui: &Ui, KickArgs { name, player: typed, reason }: KickArgs) 
 pub(crate) fn ban(ui: &Ui, BanArgs { name, player: typed, minutes, reason }: BanArgs) -> Result<ExitCode, Problem> {
     let reason = reason.as_deref().map(quoted).transpose()?;
     let host = open_host(ui)?;
-    let mut rcon = host.rcon(&name).map_err(|error| suggest(&host, &name, error))?;
+    let mut rcon = host.rcon(&name)?;
     let status = player::status(&mut rcon, &name)?;
     let (player, id) = match (player::find(&status, &typed, &name), SteamId::parse(&typed)) {
         (Ok(player), _) => (Some(player), id_of(player)?),

@@ -9,7 +9,7 @@ use l4d2host::{LogEntry, LogOptions};
 use names::InstanceName;
 use serde_json::json;
 
-use super::{open_host, parse_name, suggest};
+use super::{open_host, parse_name};
 use crate::completion;
 use crate::problem::Problem;
 use crate::text;
@@ -52,7 +52,7 @@ pub(crate) fn run(
 ) -> Result<ExitCode, Problem> {
     let host = open_host(ui)?;
     let options = LogOptions { lines, follow: !no_follow, after_cursor, details: ui.is_json() };
-    let entries = host.stream_instance_logs(&name, &options).map_err(|error| suggest(&host, &name, error))?;
+    let entries = host.stream_instance_logs(&name, &options)?;
     let stdout = std::io::stdout();
     let terminal = stdout.is_terminal();
     if options.follow {

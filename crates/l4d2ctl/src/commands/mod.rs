@@ -9,6 +9,7 @@ pub(crate) mod install;
 pub(crate) mod kick;
 pub(crate) mod logs;
 pub(crate) mod metrics;
+pub(crate) mod next;
 pub(crate) mod players;
 pub(crate) mod prune;
 pub(crate) mod rcon;
@@ -27,7 +28,7 @@ pub(crate) mod when;
 
 use std::collections::BTreeSet;
 
-use l4d2host::{ErrorKind, Host, Revision};
+use l4d2host::{Host, Revision};
 use names::InstanceName;
 
 use crate::problem::Problem;
@@ -59,16 +60,4 @@ fn parse_name(text: &str) -> Result<InstanceName, String> {
 fn each_once(names: Vec<InstanceName>) -> Vec<InstanceName> {
     let mut seen = BTreeSet::new();
     names.into_iter().filter(|name| seen.insert(name.clone())).collect()
-}
-
-/// Where an instance was not found, names the one that was probably meant.
-fn suggest(host: &Host, name: &InstanceName, error: l4d2host::Error) -> Problem {
-    if error.kind() != ErrorKind::NotFound {
-        return error.into();
-    }
-    let names = host.instance_names().unwrap_or_default();
-    match crate::text::closest(name.as_str(), names.iter().map(InstanceName::as_str)) {
-        Some(close) => error.hint(format!("did you mean {close}? `l4d2ctl status` lists all")).into(),
-        None => error.into(),
-    }
 }

@@ -4,12 +4,14 @@ use std::process::ExitCode;
 
 use names::InstanceName;
 use serde_json::json;
-use srcds_query::console::{Status, StatusPlayer};
+use srcds_query::console::StatusPlayer;
 
-use super::{open_host, parse_name, suggest};
+use super::{open_host, parse_name};
 use crate::completion;
+use crate::figures::clock;
 use crate::player;
 use crate::problem::Problem;
+use crate::table::{Cell, Column, table};
 use crate::text;
 use crate::ui::Ui;
 
@@ -30,7 +32,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(ui: &Ui, Args { name }: Args) -> Result<ExitCode, Problem> {
     let host = open_host(ui)?;
-    let mut console = host.rcon(&name).map_err(|error| suggest(&host, &name, error))?;
+    let mut console = host.rcon(&name)?;
     let status = player::status(&mut console, &name)?;
     if status.unreadable > 0 {
         ui.note(&format!("{} of its lines could not be read and are left out", status.unreadable));
@@ -40,35 +42,33 @@ pub(crate) fn run(ui: &Ui, Args { name }: Args) -> Result<ExitCode, Problem> {
     }
     let players: Vec<_> = status.players.iter().map(object).collect();
     let document = json!({ "name": name.as_str(), "players": players, "unreadable": status.unreadable });
-    ui.data(&document, || table(&status))?;
+    let rows: Vec<[Cell; 7]> = status.players.iter().map(row).collect();
+    ui.table(&document, |look| table(&TABLE, &rows, look))?;
     Ok(ExitCode::SUCCESS)
 }
 
-const HEADINGS: [&str; 7] = ["ID", "NAME", "STEAMID", "CONNECTED", "PING", "LOSS", "ADDRESS"];
+const TABLE: [Column; 7] = [
+    Column::new("ID").right(),
+    Column::new("NAME").cut_to(10),
+    Column::new("STEAMID").cut_to(20),
+    Column::new("CONNECTED").right(),
+    Column::new("PING").right(),
+    Column::new("LOSS").right(),
+    Column::new("ADDRESS"),
+];
 
-fn table(status: &Status) -> String {
-    let rows: Vec<[String; 7]> = status.players.iter().map(row).collect();
-    if rows.is_empty() { String::new() } else { text::table(&HEADINGS, &rows) }
-}
-
-fn row(player: &StatusPlayer) -> [String; 7] {
-    let dash = || "-".to_owned();
-    let text = |text: &Option<String>| text.as_ref().map_or_else(dash, |text| text::short(text, text::LONGEST_NAME));
-    let steam_id = if player.bot { "BOT".to_owned() } else { text(&player.steam_id) };
+fn row(player: &StatusPlayer) -> [Cell; 7] {
+    let text = |text: &Option<String>| text.as_ref().map(|text| text::short(text, text::LONGEST_NAME));
+    let steam_id = if player.bot { Some("BOT".to_owned()) } else { text(&player.steam_id) };
     [
-        player.user_id.to_string(),
-        text::short(&player.name, text::LONGEST_NAME),
-        steam_id,
-        player.connected.map_or_else(dash, |time| clock(time.as_secs())),
-        player.ping.map_or_else(dash, |ping| ping.to_string()),
-        player.loss.map_or_else(dash, |loss| loss.to_string()),
-        text(&player.address),
+        player.user_id.to_string().into(),
+        text::short(&player.name, text::LONGEST_NAME).into(),
+        Cell::or_dash(steam_id),
+        Cell::or_dash(player.connected.map(clock)),
+        Cell::or_dash(player.ping.map(|ping| ping.to_string())),
+        Cell::or_dash(player.loss.map(|loss| loss.to_string())),
+        Cell::or_dash(text(&player.address)),
     ]
-}
-
-/// Hours, minutes and seconds, as the game writes them.
-fn clock(seconds: u64) -> String {
-    format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
 fn object(player: &StatusPlayer) -> serde_json::Value {
@@ -88,6 +88,7 @@ fn object(player: &StatusPlayer) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use srcds_query::console::Status;
 
     #[test]
     fn a_long_name_does_not_make_every_row_as_long() {
@@ -97,7 +98,9 @@ mod tests {
         let zeros = "0".repeat(100_000);
         let reply =
             format!("players : 1 humans, 0 bots\n# 1 \"{long}\" STEAM_1:0:{zeros}1 00:10 1 0 active 1 {long}\n{rows}");
-        let text = table(&Status::parse(reply).unwrap());
+        let status = Status::parse(reply).unwrap();
+        let rows: Vec<[Cell; 7]> = status.players.iter().map(row).collect();
+        let text = table(&TABLE, &rows, crate::ui::Look { width: None, coloured: false });
         assert_eq!(text.lines().count(), 992);
         assert!(text.len() < 500_000, "{} bytes", text.len());
     }

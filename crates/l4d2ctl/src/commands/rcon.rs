@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use names::InstanceName;
 use serde_json::json;
 
-use super::{open_host, parse_name, suggest};
+use super::{open_host, parse_name};
 use crate::completion;
 use crate::problem::Problem;
 use crate::source;
@@ -34,7 +34,7 @@ pub(crate) struct Args {
 pub(crate) fn run(ui: &Ui, Args { name, command }: Args) -> Result<ExitCode, Problem> {
     let line = source::line(&command)?;
     let host = open_host(ui)?;
-    let reply = host.rcon(&name).map_err(|error| suggest(&host, &name, error))?.run(&line)?;
+    let reply = host.rcon(&name)?.run(&line)?;
     if ui.is_json() {
         let text = String::from_utf8_lossy(&reply);
         ui.data(&json!({ "name": name.as_str(), "command": line, "reply": text }), String::new)?;

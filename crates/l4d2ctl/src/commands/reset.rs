@@ -6,7 +6,7 @@ use names::InstanceName;
 use serde_json::json;
 
 use super::when::{When, Words};
-use super::{open_host, parse_name, suggest};
+use super::{open_host, parse_name};
 use crate::completion;
 use crate::problem::Problem;
 use crate::ui::Ui;
@@ -32,9 +32,7 @@ pub(crate) struct Args {
 pub(crate) fn run(ui: &Ui, Args { name, when }: Args) -> Result<ExitCode, Problem> {
     let host = open_host(ui)?;
     let words = Words { warning: "This server is reset", what: "The reset" };
-    when.each(ui, &host, std::slice::from_ref(&name), words, |name| {
-        host.reset(name).map_err(|error| suggest(&host, name, error))
-    })?;
+    when.each(ui, &host, std::slice::from_ref(&name), words, |name| Ok(host.reset(name)?))?;
     ui.data(&json!({ "name": name.as_str(), "reset": true }), || format!("instance {name} reset\n"))?;
     Ok(ExitCode::SUCCESS)
 }

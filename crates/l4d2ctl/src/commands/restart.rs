@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::start::Wait;
 use super::when::{When, Words};
-use super::{each_once, open_host, parse_name, suggest};
+use super::{each_once, open_host, parse_name};
 use crate::completion;
 use crate::problem::Problem;
 use crate::ui::Ui;
@@ -40,7 +40,7 @@ pub(crate) fn run(ui: &Ui, Args { names, when, wait }: Args) -> Result<ExitCode,
     let names = each_once(names);
     // What is wrong with one is to be told before anybody is waited for, or any server is stopped.
     for name in &names {
-        host.check_start(name).map_err(|error| suggest(&host, name, error))?;
+        host.check_start(name)?;
     }
     let words = Words { warning: "This server restarts", what: "The restart" };
     let mut restarted = Vec::new();

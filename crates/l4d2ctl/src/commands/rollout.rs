@@ -9,9 +9,10 @@ use names::InstanceName;
 use serde_json::{Value, json};
 
 use super::when::{self, Watcher, When, Words};
-use super::{open_host, parse_name, suggest};
+use super::{open_host, parse_name};
 use crate::completion;
 use crate::duration;
+use crate::figures;
 use crate::problem::Problem;
 use crate::ui::{Ui, write_stdout};
 
@@ -49,7 +50,7 @@ pub(crate) struct Args {
 pub(crate) fn run(ui: &Ui, Args { canary, when, soak, wait }: Args) -> Result<ExitCode, Problem> {
     let host = open_host(ui)?;
     let words = Words { warning: "This server restarts for an update", what: "The restart" };
-    let request = RolloutRequest { canary: canary.clone(), when_empty: when.when_empty(words), limit: wait, soak };
+    let request = RolloutRequest { canary, when_empty: when.when_empty(words), limit: wait, soak };
     let mut reporter = Reporter::new(*ui, soak);
     let done = host.rollout(&request, &mut |event| reporter.report(event));
     let begun = reporter.begun;
@@ -60,10 +61,7 @@ pub(crate) fn run(ui: &Ui, Args { canary, when, soak, wait }: Args) -> Result<Ex
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            let problem = match &canary {
-                Some(name) if !begun => suggest(&host, name, error),
-                _ => error.into(),
-            };
+            let problem = Problem::from(error);
             if !ui.is_json() {
                 return Err(problem);
             }
@@ -134,7 +132,7 @@ impl Reporter {
     }
 
     fn for_people(&self, event: &RolloutEvent) -> Vec<String> {
-        let soak = duration::print(self.soak);
+        let soak = figures::span(self.soak);
         match event {
             RolloutEvent::Begin { version, instances, moved, resumed } => {
                 let what = if *resumed { "going on with the rollout of" } else { "rolling out" };
@@ -151,7 +149,7 @@ impl Reporter {
             }
             RolloutEvent::Restarting { name } => vec![format!("{name}: restarting")],
             RolloutEvent::Answered { name, after } => {
-                vec![format!("{name}: answers after {:.1} s; watching it for {soak}", after.as_secs_f64())]
+                vec![format!("{name}: answers after {}; watching it for {soak}", figures::seconds(*after))]
             }
             RolloutEvent::Moved { name, moved, total } => vec![format!("{name}: moved ({moved} of {total})")],
             RolloutEvent::Failed { name, why } => {

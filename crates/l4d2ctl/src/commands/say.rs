@@ -6,7 +6,7 @@ use l4d2host::quoted;
 use names::InstanceName;
 use serde_json::json;
 
-use super::{open_host, parse_name, suggest};
+use super::{open_host, parse_name};
 use crate::completion;
 use crate::problem::Problem;
 use crate::ui::Ui;
@@ -32,7 +32,7 @@ pub(crate) fn run(ui: &Ui, Args { name, text }: Args) -> Result<ExitCode, Proble
     let text = text.join(" ");
     let command = format!("say {}", quoted(&text)?);
     let host = open_host(ui)?;
-    host.rcon(&name).map_err(|error| suggest(&host, &name, error))?.run(&command)?;
+    host.rcon(&name)?.run(&command)?;
     ui.data(&json!({ "name": name.as_str(), "said": text }), String::new)?;
     Ok(ExitCode::SUCCESS)
 }

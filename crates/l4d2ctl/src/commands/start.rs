@@ -7,9 +7,10 @@ use l4d2host::Host;
 use names::InstanceName;
 use serde_json::json;
 
-use super::{open_host, parse_name, suggest};
+use super::{open_host, parse_name};
 use crate::completion;
 use crate::duration;
+use crate::figures;
 use crate::problem::Problem;
 use crate::ui::Ui;
 
@@ -51,7 +52,7 @@ impl Wait {
     }
 
     pub(crate) fn in_words(answered: Option<Duration>) -> String {
-        answered.map_or_else(String::new, |time| format!(", and answers after {:.1} s", time.as_secs_f64()))
+        answered.map_or_else(String::new, |time| format!(", and answers after {}", figures::seconds(time)))
     }
 
     pub(crate) fn in_ms(answered: Option<Duration>) -> Option<u64> {
@@ -61,7 +62,7 @@ impl Wait {
 
 pub(crate) fn run(ui: &Ui, Args { name, wait }: Args) -> Result<ExitCode, Problem> {
     let host = open_host(ui)?;
-    let started = host.start(&name).map_err(|error| suggest(&host, &name, error))?;
+    let started = host.start(&name)?;
     let answered = wait.until_answering(&host, &name)?;
     let (words, ms) = (Wait::in_words(answered), Wait::in_ms(answered));
     ui.data(&json!({ "name": name.as_str(), "started": started, "answered_ms": ms }), || {

@@ -2,15 +2,18 @@
 
 use std::process::ExitCode;
 
-use l4d2host::{Host, InstanceState, InstanceStatus, Live, Observe, StatusProblem};
+use l4d2host::{Host, InstanceStatus, Live, Observe, StatusProblem};
 use names::InstanceName;
 use serde_json::json;
 
-use super::{each_once, open_host, parse_name, suggest};
+use super::{each_once, open_host, parse_name};
+use crate::colour::{Tone, labels, paint};
 use crate::completion;
+use crate::figures;
 use crate::problem::Problem;
+use crate::table::{Cell, Column, table};
 use crate::text;
-use crate::ui::{Ui, wants_colour};
+use crate::ui::{Look, Ui};
 
 /// Show instances: all in a table, or named ones with every detail
 ///
@@ -46,13 +49,7 @@ pub(crate) fn run(ui: &Ui, Args { names, no_query }: Args) -> Result<ExitCode, P
 pub(crate) fn show(ui: &Ui, host: &Host, names: &[InstanceName], query: bool) -> Result<(), Problem> {
     let mut statuses = match names {
         [] => host.all_statuses()?,
-        names => host.named_statuses(names).map_err(|error| {
-            let known = host.instance_names().unwrap_or_default();
-            match names.iter().find(|name| !known.contains(name)) {
-                Some(missing) => suggest(host, missing, error),
-                None => error.into(),
-            }
-        })?,
+        names => host.named_statuses(names)?,
     };
     if query {
         host.observe(&mut statuses, Observe { stats: !names.is_empty(), ..Observe::default() })?;
@@ -60,37 +57,43 @@ pub(crate) fn show(ui: &Ui, host: &Host, names: &[InstanceName], query: bool) ->
     if statuses.is_empty() {
         ui.note("no instances yet: `l4d2ctl initialize NAME -f SPEC.yaml` makes one");
     }
-    let now = text::now();
-    ui.data(&json!({ "instances": statuses }), || match names {
-        [] => table(&statuses, now),
-        _ => statuses.iter().map(|status| details(status, now)).collect::<Vec<_>>().join("\n"),
+    let (now, problems) = (figures::now(), host.problems()?);
+    ui.table(&json!({ "instances": statuses, "problems": problems }), |look| {
+        let shown = match names {
+            [] => overview(&statuses, now, look),
+            _ => statuses.iter().map(|status| details(status, now, look)).collect::<Vec<_>>().join("\n"),
+        };
+        let of_host = problems.iter().map(|problem| words(problem, look) + "\n");
+        [shown].into_iter().filter(|shown| !shown.is_empty()).chain(of_host).collect::<Vec<_>>().join("\n")
     })
 }
 
 const COLUMNS: usize = 8;
 
-const HEADINGS: [&str; COLUMNS] = ["NAME", "STATE", "PORT", "PLAYERS", "MAP", "ENABLED", "SINCE", "NOTE"];
+const TABLE: [Column; COLUMNS] = [
+    Column::new("NAME").cut_to(12),
+    Column::new("STATE"),
+    Column::new("PORT").right(),
+    Column::new("PLAYERS"),
+    Column::new("MAP").cut_to(8),
+    Column::new("ENABLED"),
+    Column::new("SINCE").right(),
+    Column::new("NOTE").cut_to(13),
+];
 
-fn table(statuses: &[InstanceStatus], now: u64) -> String {
-    if statuses.is_empty() {
-        return String::new();
-    }
-    let rows: Vec<[String; COLUMNS]> = statuses.iter().map(|status| row(status, now)).collect();
-    let lines = text::table(&HEADINGS, &rows);
-    let (headings, lines) = lines.split_once('\n').unwrap_or_default();
-    let coloured = wants_colour(&std::io::stdout());
-    let lines = statuses.iter().zip(lines.lines()).map(|(status, line)| paint(line, status.state, coloured) + "\n");
+fn overview(statuses: &[InstanceStatus], now: u64, look: Look) -> String {
+    let rows: Vec<[Cell; COLUMNS]> = statuses.iter().map(|status| row(status, now)).collect();
     let problems = statuses.iter().flat_map(|status| {
-        let of = |problem: &StatusProblem| format!("\n{}: {}\n", status.name, words(problem));
+        let of = |problem: &StatusProblem| format!("\n{}: {}\n", status.name, words(problem, look));
         status.problems.iter().map(of)
     });
-    [format!("{headings}\n")].into_iter().chain(lines).chain(problems).collect()
+    [table(&TABLE, &rows, look)].into_iter().chain(problems).collect()
 }
 
 /// A problem and what to do, on two lines.
-fn words(problem: &StatusProblem) -> String {
+fn words(problem: &StatusProblem, look: Look) -> String {
     let harmless = |text: &str| text::harmless(text.as_bytes(), false);
-    format!("{}\n  hint: {}", harmless(&problem.message), harmless(&problem.hint))
+    labels(&format!("{}\n  hint: {}", harmless(&problem.message), harmless(&problem.hint)), look.coloured)
 }
 
 /// "3/8", and bots where there are some.
@@ -100,50 +103,35 @@ fn players(live: &Live) -> Option<String> {
     Some(format!("{humans}/{most}{bots}"))
 }
 
-fn row(status: &InstanceStatus, now: u64) -> [String; COLUMNS] {
+fn row(status: &InstanceStatus, now: u64) -> [Cell; COLUMNS] {
     let spec = status.pending && status.revision != status.staged_revision;
     let spec = spec.then(|| "pending: spec changed".to_owned());
     let build = status.pending_build_id.map(|build| format!("pending: build {build}"));
     let problems = status.problems.iter().map(|problem| problem.kind.to_owned());
     let note: Vec<String> = spec.into_iter().chain(build).chain(problems).collect();
-    let dash = || "-".to_owned();
     let live = status.live.as_ref();
     let unanswered = live.filter(|live| !live.answering).map(|_| "no answer".to_owned());
     [
-        status.name.to_string(),
-        status.state.as_str().to_owned(),
-        status.port.map_or_else(dash, |port| port.to_string()),
-        unanswered.or(live.and_then(players)).unwrap_or_else(dash),
-        live.and_then(|live| live.map.as_deref()).map_or_else(dash, |map| text::short(map, 24)),
-        if status.enabled { "yes" } else { "no" }.to_owned(),
-        status.since.map_or_else(dash, |since| text::ago(since, now)),
-        note.join(", "),
+        status.name.as_str().into(),
+        Cell::new(status.state.as_str(), Tone::of(status.state)),
+        Cell::or_dash(status.port.map(|port| port.to_string())),
+        Cell::or_dash(unanswered.or(live.and_then(players))),
+        Cell::or_dash(live.and_then(|live| live.map.as_deref()).map(|map| text::short(map, 24))),
+        if status.enabled { "yes" } else { "no" }.into(),
+        Cell::or_dash(status.since.map(|since| figures::ago(since, now))),
+        note.join(", ").into(),
     ]
 }
 
-/// The state's own word in its colour; the word alone says as much.
-fn paint(line: &str, state: InstanceState, coloured: bool) -> String {
-    let colour = match state {
-        InstanceState::Running => anstyle::AnsiColor::Green,
-        InstanceState::Starting | InstanceState::Stopping => anstyle::AnsiColor::Yellow,
-        InstanceState::Failed | InstanceState::CrashLooping => anstyle::AnsiColor::Red,
-        InstanceState::Stopped | InstanceState::Unknown => return line.to_owned(),
-    };
-    if !coloured {
-        return line.to_owned();
-    }
-    let style = colour.on_default();
-    line.replacen(state.as_str(), &format!("{style}{}{style:#}", state.as_str()), 1)
-}
-
-fn details(status: &InstanceStatus, now: u64) -> String {
+fn details(status: &InstanceStatus, now: u64, look: Look) -> String {
     let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     let revision = |revision: &Option<l4d2host::Revision>| or_dash(revision.as_ref().map(|r| r.as_str().to_owned()));
+    let state = paint(status.state.as_str(), Tone::of(status.state), look.coloured);
     let mut lines = vec![
         ("name", status.name.to_string()),
-        ("state", format!("{} ({}/{})", status.state.as_str(), status.active_state, status.sub_state)),
+        ("state", format!("{} ({}/{})", state, status.active_state, status.sub_state)),
         ("result", or_dash(status.result.clone())),
-        ("since", or_dash(status.since.map(|since| format!("{} ago", text::ago(since, now))))),
+        ("since", or_dash(status.since.map(|since| format!("{} ago", figures::ago(since, now))))),
         ("port", or_dash(status.port.map(|port| port.to_string()))),
         ("enabled", if status.enabled { "yes" } else { "no" }.to_owned()),
         ("main pid", or_dash(status.main_pid.map(|pid| pid.to_string()))),
@@ -157,7 +145,7 @@ fn details(status: &InstanceStatus, now: u64) -> String {
     lines.extend(status.live.as_ref().map(live_lines).unwrap_or_default());
     let lines = lines.into_iter().map(|(key, value)| format!("{key:>10}  {value}\n"));
     let problems = status.problems.iter().map(|problem| {
-        let text = words(problem);
+        let text = words(problem, look);
         format!("{:>10}  {}\n", "problem", text.replace('\n', &format!("\n{:10}", "")))
     });
     lines.chain(problems).collect()

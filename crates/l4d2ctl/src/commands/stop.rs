@@ -6,7 +6,7 @@ use names::InstanceName;
 use serde_json::json;
 
 use super::when::{When, Words};
-use super::{open_host, parse_name, suggest};
+use super::{open_host, parse_name};
 use crate::completion;
 use crate::problem::Problem;
 use crate::ui::Ui;
@@ -34,9 +34,7 @@ pub(crate) struct Args {
 pub(crate) fn run(ui: &Ui, Args { name, when }: Args) -> Result<ExitCode, Problem> {
     let host = open_host(ui)?;
     let words = Words { warning: "This server stops", what: "The stop" };
-    when.each(ui, &host, std::slice::from_ref(&name), words, |name| {
-        host.stop(name).map_err(|error| suggest(&host, name, error))
-    })?;
+    when.each(ui, &host, std::slice::from_ref(&name), words, |name| Ok(host.stop(name)?))?;
     ui.data(&json!({ "name": name.as_str(), "stopped": true }), || format!("instance {name} stopped\n"))?;
     Ok(ExitCode::SUCCESS)
 }

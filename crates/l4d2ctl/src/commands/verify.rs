@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use l4d2host::{Damage, Difference};
 
-use super::install::{Reporter, size};
+use super::install::Reporter;
 use super::open_host;
+use crate::figures::size;
 use crate::problem::Problem;
 use crate::text::harmless;
 use crate::ui::Ui;
@@ -41,7 +42,13 @@ pub(crate) fn run(ui: &Ui, Args {}: Args) -> Result<ExitCode, Problem> {
     if verified.damage.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    ui.note("hint: `l4d2ctl install` has SteamCMD bring what is damaged anew; `l4d2ctl rollback` leaves a build");
+    ui.note(match verified.damage.iter().all(|damage| damage.covered) {
+        true => {
+            "hint: the current build has all of that anew, in a layer above: nothing is left to repair. It is said until \
+             `l4d2ctl prune` folds that layer in, which it can when no build before is kept or run on (`--keep 0`)"
+        }
+        false => "hint: `l4d2ctl install` has SteamCMD bring what is damaged anew; `l4d2ctl rollback` leaves a build",
+    });
     Ok(ExitCode::FAILURE)
 }
 
@@ -56,5 +63,6 @@ fn words(damage: &Damage) -> String {
         Difference::NotRecorded => "has no record of its install that can be read",
     };
     let name = if damage.path.is_empty() { damage.layer.clone() } else { format!("{}: {}", damage.layer, damage.path) };
-    harmless(format!("{name} {what}").as_bytes(), false)
+    let covered = if damage.covered { "; the current build has it anew, from a layer above" } else { "" };
+    harmless(format!("{name} {what}{covered}").as_bytes(), false)
 }

@@ -6,10 +6,10 @@ use l4d2host::VersionStatus;
 use names::InstanceName;
 use serde_json::json;
 
-use super::install::size;
 use super::open_host;
+use crate::figures;
 use crate::problem::Problem;
-use crate::text;
+use crate::table::{Cell, Column, table};
 use crate::ui::Ui;
 
 /// Show the builds of the game that are there, and who runs on them
@@ -29,38 +29,28 @@ pub(crate) fn run(ui: &Ui, Args {}: Args) -> Result<ExitCode, Problem> {
     if versions.is_empty() {
         ui.note("the game is not installed: `l4d2ctl install` brings it");
     }
-    ui.data(&json!({ "versions": versions }), || table(&versions))?;
+    let now = figures::now();
+    let rows: Vec<[Cell; 5]> = versions.iter().map(|version| row(version, now)).collect();
+    ui.table(&json!({ "versions": versions }), |look| table(&TABLE, &rows, look))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn table(versions: &[VersionStatus]) -> String {
-    if versions.is_empty() {
-        return String::new();
-    }
-    let now = text::now();
-    let rows: Vec<[String; 5]> = versions.iter().map(|version| row(version, now)).collect();
-    text::table(&["BUILD", "INSTALLED", "SIZE", "RUNNING", "AT NEXT START"], &rows)
-}
+const TABLE: [Column; 5] = [
+    Column::new("BUILD"),
+    Column::new("INSTALLED").right(),
+    Column::new("SIZE").right(),
+    Column::new("RUNNING").cut_to(12),
+    Column::new("AT NEXT START").cut_to(13),
+];
 
-fn row(status: &VersionStatus, now: u64) -> [String; 5] {
-    let dash = || "-".to_owned();
+fn row(status: &VersionStatus, now: u64) -> [Cell; 5] {
     let mark = if status.current { " *" } else { "" };
+    let list = |names: &[InstanceName]| Cell::List(names.iter().map(ToString::to_string).collect());
     [
-        format!("{}{mark}", status.version.id.as_str()),
-        status.version.installed_at.map_or_else(dash, |at| format!("{} ago", text::ago(at, now))),
-        status.own_size.map_or_else(dash, size),
+        format!("{}{mark}", status.version.id.as_str()).into(),
+        Cell::or_dash(status.version.installed_at.map(|at| format!("{} ago", figures::ago(at, now)))),
+        Cell::or_dash(status.own_size.map(figures::size)),
         list(&status.instances),
         list(&status.next_start),
     ]
-}
-
-/// As many names as a column holds.
-fn list(names: &[InstanceName]) -> String {
-    const MOST: usize = 4;
-    let some = names.iter().take(MOST).map(InstanceName::as_str).collect::<Vec<_>>().join(", ");
-    match names.len() {
-        0 => "-".to_owned(),
-        1..=MOST => some,
-        all => format!("{some} and {} more", all - MOST),
-    }
 }

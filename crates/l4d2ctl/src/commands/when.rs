@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use l4d2host::{Drain, Host, Waiting, WhenEmpty};
 use names::InstanceName;
 
 use crate::duration;
+use crate::figures;
 use crate::problem::Problem;
+use crate::progress::Line;
 use crate::text::{LONGEST_NAME, first_of, harmless, short};
-use crate::ui::{Ui, can_draw};
+use crate::ui::Ui;
 
 /// More than fits into a chat line.
 const LONGEST_WARNING: usize = 100;
@@ -148,15 +149,13 @@ pub(crate) fn words(waiting: &Waiting) -> String {
 /// Shows who is waited for: a line that is drawn again on a terminal, otherwise a line whenever something has changed.
 pub(crate) struct Watcher {
     ui: Ui,
-    bar: Option<ProgressBar>,
+    line: Line,
     said: BTreeMap<InstanceName, String>,
 }
 
 impl Watcher {
     pub(crate) fn new(ui: Ui) -> Self {
-        let style = ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
-        let bar = || ProgressBar::new_spinner().with_style(style);
-        Self { ui, bar: (!ui.is_json() && can_draw(&std::io::stderr())).then(bar), said: BTreeMap::new() }
+        Self { ui, line: Line::new(ui), said: BTreeMap::new() }
     }
 
     pub(crate) fn tell(&mut self, name: &InstanceName, waiting: &Waiting, left: Option<Duration>) {
@@ -167,41 +166,26 @@ impl Watcher {
         // How long another command has had it changes all the time.
         let state = if matches!(waiting, Waiting::Held(_)) { "held".to_owned() } else { words.clone() };
         let changed = self.said.insert(name.clone(), state.clone()).as_ref() != Some(&state);
-        let left = left.map_or_else(String::new, |left| format!(", {} left", duration::print(left)));
-        match &self.bar {
-            Some(bar) => {
-                let others =
-                    if self.said.len() > 1 { format!(" (and {} more)", self.said.len() - 1) } else { String::new() };
-                bar.set_message(format!("waiting for {name}{others}: {words}{left}"));
-                bar.tick();
-            }
-            None if changed => self.ui.note(&format!("waiting for {name}: {words}{left}")),
-            None => {}
+        let left = left.map_or_else(String::new, |left| format!(", {} left", figures::span(left)));
+        if self.line.is_drawn() {
+            let others =
+                if self.said.len() > 1 { format!(" (and {} more)", self.said.len() - 1) } else { String::new() };
+            self.line.say(&format!("waiting for {name}{others}: {words}{left}"));
+        } else if changed {
+            self.ui.note(&format!("waiting for {name}: {words}{left}"));
         }
     }
 
     /// A line that stays.
     pub(crate) fn line(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.println(text),
-            None => self.ui.note(text),
+        if !self.line.print_above(text) {
+            self.ui.note(text);
         }
     }
 
     pub(crate) fn clear(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.set_message("");
-            bar.tick();
-        }
+        self.line.say("");
         self.said.clear();
-    }
-}
-
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
     }
 }
 

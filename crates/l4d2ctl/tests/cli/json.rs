@@ -50,7 +50,7 @@ fn each_command_prints_one_document() {
     assert_eq!(document(&sandbox, &["stop", "a"]).0, json!({ "name": "a", "stopped": true }));
     assert_eq!(document(&sandbox, &["reset", "a"]).0, json!({ "name": "a", "reset": true }));
     assert_eq!(document(&sandbox, &["delete", "a"]).0, json!({ "name": "a", "deleted": true, "existed": true }));
-    assert_eq!(document(&sandbox, &["status"]).0, json!({ "instances": [] }));
+    assert_eq!(document(&sandbox, &["status"]).0, json!({ "instances": [], "problems": [] }));
     let (doctor, code) = document(&sandbox, &["doctor"]);
     assert_eq!(doctor["healthy"] == true, code == 0);
     assert_eq!(keys(&doctor["checks"][0]), ["fix", "found", "id", "state", "what"]);

@@ -45,14 +45,14 @@ fn a_changed_spec_is_a_word_in_the_table() {
     sandbox.make("friday", &format!("port: {port}\nconfig: [x 1]\n"));
     let table = sandbox.ok(&["status"]);
     let expected = format!(
-        "NAME    STATE    PORT   PLAYERS  MAP  ENABLED  SINCE  NOTE\n\
-         friday  stopped  {port}  -        -    no       -      pending: spec changed\n"
+        "NAME    STATE     PORT  PLAYERS  MAP  ENABLED  SINCE  NOTE\n\
+         friday  stopped  {port}  -        -    no           -  pending: spec changed\n"
     );
     assert_eq!(table, expected);
     let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     let shown = README.lines().find(|line| line.starts_with("    NAME  ")).unwrap();
     assert_eq!(words(shown), words(expected.lines().next().unwrap()));
-    assert!(README.contains("-      pending: spec changed\n"));
+    assert!(README.contains("    -  pending: spec changed\n"));
 }
 
 #[test]

@@ -111,7 +111,7 @@ fn the_console_opens_and_what_it_says_at_its_end_is_read() {
     seat.type_in("\u{4}");
     seat.see("PLAYERS");
     seat.type_in("jc");
-    seat.see("error: instance spare does not run");
+    seat.see("instance spare does not run");
     seat.see("Enter goes back");
     seat.type_in("\r");
     seat.see("PLAYERS");

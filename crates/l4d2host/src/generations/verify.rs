@@ -1,6 +1,7 @@
 //! Comparing every file of the game with what was recorded when it was installed.
 
 use names::Layer;
+use overlay::beneath::Dir;
 use serde::Serialize;
 
 use super::chain::{MANIFESTS, manifest_name};
@@ -40,6 +41,8 @@ pub struct Damage {
     pub path: String,
     /// What is the matter with it.
     pub difference: Difference,
+    /// The current build does not use it: a layer above has the same name anew, and whole.
+    pub covered: bool,
 }
 
 /// What was looked at, and what was found.
@@ -70,7 +73,7 @@ impl Host {
         for layer in layers {
             let mut damage = |path: &[u8], difference| {
                 let path = String::from_utf8_lossy(path).into_owned();
-                verified.damage.push(Damage { layer: layer.to_string(), path, difference });
+                verified.damage.push(Damage { layer: layer.to_string(), path, difference, covered: false });
             };
             let manifest = match Manifest::read(&recorded, &manifest_name(&layer)) {
                 Ok(Some(manifest)) => manifest,
@@ -109,8 +112,36 @@ impl Host {
             verified.entries += now.0.len() as u64;
             verified.bytes += now.size();
         }
+        if let Some(current) = versions.current().filter(|_| !verified.damage.is_empty()) {
+            look_above(&recorded, current, &mut verified.damage)?;
+        }
         Ok(verified)
     }
+}
+
+/// Sees which damage the current build does not use, as it has the name from a layer above: what an `install` has repaired.
+fn look_above(recorded: &Dir, current: &super::Version, damage: &mut [Damage]) -> Result<()> {
+    let found: Vec<Damage> = damage.to_vec();
+    let is_whole = |layer: &str, path: &str| {
+        !found.iter().any(|other| other.layer == layer && (other.path == path || other.path.is_empty()))
+    };
+    let mut above: Vec<(String, Manifest)> = Vec::new();
+    for layer in current.layers() {
+        let label = layer.to_string();
+        for damage in damage.iter_mut().filter(|damage| damage.layer == label) {
+            let has = |(layer, manifest): &(String, Manifest)| {
+                manifest.0.contains_key(damage.path.as_bytes()) && is_whole(layer, &damage.path)
+            };
+            damage.covered = above.iter().any(has);
+        }
+        match Manifest::read(recorded, &manifest_name(&layer)) {
+            Ok(manifest) => above.extend(manifest.map(|manifest| (label, manifest))),
+            // It is told already.
+            Err(error) if error.kind() == ErrorKind::Corrupt => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 fn compare<'a>(recorded: &'a Manifest, now: &'a Manifest) -> Vec<(&'a [u8], Difference)> {

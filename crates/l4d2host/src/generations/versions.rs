@@ -11,6 +11,7 @@ use overlay::beneath::Dir;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use crate::closest::did_you_mean;
 use crate::{Error, ErrorKind, Result, steam};
 
 /// Its name in the root directory.
@@ -228,8 +229,9 @@ impl Versions {
 
 fn not_there(versions: &Versions, text: &str) -> Error {
     let there: Vec<&str> = versions.all.iter().map(|version| version.id.as_str()).collect();
+    let close = did_you_mean(text, there.iter().copied());
     Error::new(ErrorKind::NotFound, format!("there is no build {text:?} of the game"))
-        .hint(format!("there are: {}; `l4d2ctl versions` shows them", there.join(", ")))
+        .hint(format!("{close}there are: {}; `l4d2ctl versions` shows them", there.join(", ")))
 }
 
 #[cfg(test)]

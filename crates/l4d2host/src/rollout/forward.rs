@@ -135,7 +135,7 @@ impl<'a> Rollout<'a> {
                 return Ok(Some(name.clone()));
             }
             let Some(status) = statuses.iter().find(|status| status.name == *name) else {
-                return Err(crate::instance::not_found(name));
+                return Err(crate::instance::not_found(&self.root, name));
             };
             let (kind, message) = match status.pending_build_id {
                 None => (ErrorKind::Usage, format!("instance {name} can't be the canary: it is on the current build")),

@@ -3,6 +3,8 @@
 use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{DefaultMessageFormatter, Error, MessageFormatter};
 
+use crate::closest::closest;
+
 /// The message, without the place.
 pub(super) fn message(error: &Error) -> String {
     match error {
@@ -37,23 +39,8 @@ pub(super) fn message(error: &Error) -> String {
 }
 
 fn unknown_key(key: &str, known: &[&str]) -> String {
-    let close = known.iter().map(|known| (distance(key, known), known)).min();
-    match close.filter(|(distance, _)| *distance <= 1 + key.len() / 4) {
-        Some((_, meant)) => format!("unknown key {key:?}: did you mean {meant}?"),
+    match closest(key, known.iter().copied()) {
+        Some(meant) => format!("unknown key {key:?}: did you mean {meant}?"),
         None => format!("unknown key {key:?}: the keys are {}", known.join(", ")),
     }
-}
-
-/// How many letters differ (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut before = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let here = (before + usize::from(x != *y)).min(row[j] + 1).min(row[j + 1] + 1);
-            before = std::mem::replace(&mut row[j + 1], here);
-        }
-    }
-    row[b.len()]
 }

@@ -252,12 +252,12 @@ fn missing_space(ended: &Ended, installation: &Dir) -> String {
         Some(missing @ 1..) => {
             format!("make room for {} MiB more on the disk of {}", (missing >> 20) + 1, installation.label())
         }
-        _ => format!(
-            "make room on the disk of {}: {} MiB are free, a fresh installation takes {} GiB",
-            installation.label(),
-            free >> 20,
-            super::FRESH_SIZE >> 30
-        ),
+        _ => {
+            let fresh = super::is_fresh(installation);
+            let takes = format!(", a fresh installation takes {} GiB", super::FRESH_SIZE >> 30);
+            let takes = if fresh { takes } else { String::new() };
+            format!("make room on the disk of {}: {} MiB are free{takes}", installation.label(), free >> 20)
+        }
     }
 }
 

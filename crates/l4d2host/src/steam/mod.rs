@@ -258,11 +258,15 @@ pub(crate) fn find_steamcmd(given: Option<&Path>) -> Result<PathBuf> {
     Ok(real)
 }
 
+/// Whether no game was ever whole there.
+fn is_fresh(installation: &Dir) -> bool {
+    !installation.exists(manifest::PATH).unwrap_or(false)
+}
+
 /// Only a warning: validating may need next to nothing, and SteamCMD itself says when it is too little.
 fn warn_of_little_space(installation: &Dir, on_progress: &mut dyn FnMut(&Progress)) {
-    let fresh = !installation.exists(manifest::PATH).unwrap_or(false);
     let Some(free) = free_space(installation) else { return };
-    if fresh && free < FRESH_SIZE {
+    if is_fresh(installation) && free < FRESH_SIZE {
         let (free, wanted) = (free >> 30, FRESH_SIZE >> 30);
         let warning = format!("{free} GiB are free, a fresh installation takes {wanted} GiB");
         on_progress(&Progress::Warning { warning });

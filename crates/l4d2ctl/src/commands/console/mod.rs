@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use l4d2host::{ErrorKind, Host, Rcon};
 use names::InstanceName;
 
-use super::{open_host, parse_name, suggest};
+use super::{open_host, parse_name};
 use crate::completion;
 use crate::problem::Problem;
 use crate::ui::Ui;
@@ -40,7 +40,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(ui: &Ui, Args { name, lines }: Args) -> Result<ExitCode, Problem> {
     let host = open_host(ui)?;
-    let rcon = host.rcon(&name).map_err(|error| suggest(&host, &name, error))?;
+    let rcon = host.rcon(&name)?;
     let mut server = Server { host, name, rcon: Some(rcon) };
     if terminal::is_interactive() && !ui.is_json() {
         interactive::run(ui, &mut server, lines)?;

@@ -8,7 +8,9 @@ use ratatui::text::Line;
 use ratatui::widgets::{Cell, Paragraph, Row as TableRow, Table, TableState};
 
 use super::model::{Column, Mode, Model, Row};
-use crate::text::{self, harmless};
+use crate::colour::Tone;
+use crate::figures;
+use crate::text::harmless;
 use crate::ui::wants_colour;
 
 const KEYS: &str = "q leave  Enter one  s start  x stop  r restart  c console  o/O sort  / filter";
@@ -89,17 +91,18 @@ fn table(frame: &mut Frame<'_>, model: &Model, area: Rect) {
         return frame.render_widget(Paragraph::new(text), area);
     }
     let colour = wants_colour(&std::io::stdout());
-    let now = text::now();
+    let now = figures::now();
     let at = rows.iter().position(|row| Some(&row.status.name) == model.selected.as_ref());
     let headings = Column::ALL.map(|column| {
         let style = Style::new().add_modifier(Modifier::UNDERLINED);
-        Cell::from(column.heading()).style(if column == model.sort {
+        Cell::from(aligned(column, column.heading().to_owned())).style(if column == model.sort {
             style.add_modifier(Modifier::BOLD)
         } else {
             style
         })
     });
-    let lines = rows.iter().map(|row| TableRow::new(cells(row, now)).style(style(row, colour)));
+    let cells = |row| Column::ALL.into_iter().zip(cells(row, now)).map(|(column, cell)| aligned(column, cell));
+    let lines = rows.iter().map(|row| TableRow::new(cells(row)).style(style(row, colour)));
     let table = Table::new(lines, WIDTHS)
         .column_spacing(1)
         .header(TableRow::new(headings))
@@ -107,15 +110,21 @@ fn table(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     frame.render_stateful_widget(table, area, &mut TableState::new().with_selected(at));
 }
 
-fn style(row: &Row, colour: bool) -> Style {
-    match row.status.state {
-        _ if !colour => Style::new(),
-        InstanceState::Failed | InstanceState::CrashLooping => Style::new().fg(Color::Red),
-        InstanceState::Starting | InstanceState::Stopping => Style::new().fg(Color::Yellow),
-        InstanceState::Running if !row.status.problems.is_empty() => Style::new().fg(Color::Yellow),
-        InstanceState::Running => Style::new().fg(Color::Green),
-        InstanceState::Stopped | InstanceState::Unknown => Style::new(),
+/// Numbers are at the right.
+fn aligned(column: Column, text: String) -> Line<'static> {
+    match column {
+        Column::Name | Column::State | Column::Players | Column::Map => Line::from(text),
+        _ => Line::from(text).right_aligned(),
     }
+}
+
+fn style(row: &Row, colour: bool) -> Style {
+    let tone = match row.status.state {
+        InstanceState::Running if !row.status.problems.is_empty() => Some(Tone::Busy),
+        state => Tone::of(state),
+    };
+    let colour = tone.and_then(Tone::colour).filter(|_| colour);
+    colour.map_or_else(Style::new, |colour| Style::new().fg(Color::Indexed(colour)))
 }
 
 fn cells(row: &Row, now: u64) -> [String; 10] {
@@ -132,26 +141,17 @@ fn cells(row: &Row, now: u64) -> [String; 10] {
         live.and_then(|live| live.map.as_ref()).map_or_else(dash, |map| harmless(map.as_bytes(), false)),
         live.and_then(|live| live.fps).map_or_else(dash, |fps| format!("{fps:.0}")),
         row.processor.map_or_else(dash, |share| format!("{share:.1}")),
-        row.memory.map_or_else(dash, bytes),
+        row.memory.map_or_else(dash, figures::short_size),
         live.and_then(|live| Some(format!("{:.0}/{:.0}", live.in_kb?, live.out_kb?))).unwrap_or_else(dash),
-        row.status.since.map_or_else(dash, |since| text::ago(since, now)),
+        row.status.since.map_or_else(dash, |since| figures::ago(since, now)),
         row.status.restarts.map_or_else(dash, |restarts| restarts.to_string()),
     ]
-}
-
-/// Bytes in at most five characters.
-fn bytes(bytes: u64) -> String {
-    match bytes >> 20 {
-        0 => format!("{}K", bytes >> 10),
-        mib if mib < 10_000 => format!("{mib}M"),
-        mib => format!("{}G", mib >> 10),
-    }
 }
 
 /// One instance: what is known, who is on it, and the end of its log.
 fn one(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     let Some(row) = model.selected_row() else { return };
-    let now = text::now();
+    let now = figures::now();
     let words: Vec<String> = Column::ALL
         .iter()
         .zip(cells(row, now))
@@ -165,10 +165,8 @@ fn one(frame: &mut Frame<'_>, model: &Model, area: Rect) {
         None => lines.push("looking…".to_owned()),
         Some(Err(why)) => lines.push(format!("who is on it is not known: {why}")),
         Some(Ok(players)) if players.is_empty() => lines.push("nobody is on it".to_owned()),
-        Some(Ok(players)) => lines.extend(players.iter().map(|player| {
-            let seconds = player.duration.as_secs();
-            format!("{:>2}:{:02}:{:02}  {}", seconds / 3600, seconds / 60 % 60, seconds % 60, player.name)
-        })),
+        Some(Ok(players)) => lines
+            .extend(players.iter().map(|player| format!("{:>8}  {}", figures::clock(player.duration), player.name))),
     }
     lines.push(String::new());
     // What is left belongs to the log's end.
