@@ -4,6 +4,7 @@
 use names::fuzzing::Target;
 
 use crate::account::{self, Account};
+use crate::closest::closest;
 use crate::embedded::fuzzing::{log_lines, proc_stat, supervisor_state};
 use crate::generations::fuzzing::{layer_manifest, layers_above, versions};
 use crate::spec::fuzzing::{instance_json, spec, spec_from_values};
@@ -29,7 +30,15 @@ pub const TARGETS: &[Target] = &[
     ("proc_stat", proc_stat),
     ("log_lines", log_lines),
     ("passwd", passwd),
+    ("closest", closest_name),
 ];
+
+fn closest_name(input: &[u8]) {
+    let typed = String::from_utf8_lossy(input);
+    let names = ["friday", "saturday", "league-1"];
+    assert!(closest(&typed, names).is_none_or(|name| names.contains(&name)));
+    assert!(names.into_iter().all(|name| closest(name, names) == Some(name)));
+}
 
 fn passwd(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };

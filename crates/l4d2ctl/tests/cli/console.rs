@@ -43,16 +43,39 @@ impl Seat {
     }
 
     /// The same with any program.
-    pub(crate) fn of(mut command: Command) -> Self {
+    pub(crate) fn of(command: Command) -> Self {
+        Self::as_wide_as(command, 80)
+    }
+
+    fn as_wide_as(mut command: Command, columns: u16) -> Self {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let master = openpt(flags).unwrap();
         grantpt(&master).and_then(|()| unlockpt(&master)).unwrap();
-        tcsetwinsize(&master, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        tcsetwinsize(&master, Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
         let slave = File::from(ioctl_tiocgptpeer(&master, flags).unwrap());
         let before = tcgetattr(&slave).unwrap();
         let stream = || slave.try_clone().unwrap();
-        let child = command.env("TERM", "xterm").stdin(stream()).stdout(stream()).stderr(stream()).spawn().unwrap();
+        if !command.get_envs().any(|(name, _)| name == "TERM") {
+            command.env("TERM", "xterm");
+        }
+        let child = command.stdin(stream()).stdout(stream()).stderr(stream()).spawn().unwrap();
         Self { master: File::from(master), slave, child, before, seen: String::new() }
+    }
+
+    /// All that a program prints on a terminal of so many columns, until it ends.
+    pub(crate) fn printed(command: Command, columns: u16) -> String {
+        let mut seat = Self::as_wide_as(command, columns);
+        let limit = Instant::now() + LIMIT;
+        while seat.child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < limit, "it does not end: {:?}", seat.seen);
+            seat.read();
+        }
+        // What it printed last may still be on its way.
+        let mut before = usize::MAX;
+        while std::mem::replace(&mut before, seat.seen.len()) != seat.seen.len() {
+            seat.read();
+        }
+        seat.seen
     }
 
     pub(crate) fn type_in(&mut self, text: &str) {

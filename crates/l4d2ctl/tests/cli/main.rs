@@ -12,11 +12,13 @@ mod json;
 mod life;
 mod live;
 mod locks;
+mod look;
 mod metrics;
 mod printed;
 mod races;
 mod rcon;
 mod rollout;
+mod schema;
 mod shapes;
 mod specs;
 mod steam;
@@ -97,7 +99,9 @@ impl Sandbox {
     }
 
     fn run_with(&self, args: &[&str], environment: &[(&str, &str)]) -> Ran {
-        Ran::of(&self.command(args).envs(environment.iter().copied()).output().unwrap())
+        let ran = Ran::of(&self.command(args).envs(environment.iter().copied()).output().unwrap());
+        schema::check(args, &ran.stdout);
+        ran
     }
 
     /// A run that must succeed; its stdout.

@@ -219,16 +219,14 @@ fn a_wrong_password_is_tried_once_and_never_shown() {
 
 /// The console with these lines on stdin.
 fn console(sandbox: &Sandbox, lines: &str, options: &[&str]) -> Ran {
-    let mut child = sandbox
-        .command(&[&["console", "a"], options].concat())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let args = [&["console", "a"], options].concat();
+    let mut child =
+        sandbox.command(&args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // One that ends early reads no more.
     let _ = child.stdin.take().unwrap().write_all(lines.as_bytes());
-    Ran::of(&child.wait_with_output().unwrap())
+    let ran = Ran::of(&child.wait_with_output().unwrap());
+    crate::schema::check(&args, &ran.stdout);
+    ran
 }
 
 #[test]

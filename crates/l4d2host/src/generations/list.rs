@@ -36,6 +36,10 @@ impl Host {
     pub fn versions(&self) -> Result<Vec<VersionStatus>> {
         let root = self.open_for_reading()?;
         let versions = Versions::read(&root)?;
+        if versions.all().is_empty() {
+            // Of a root directory that was just made nothing else is there to be looked at.
+            return Ok(Vec::new());
+        }
         let mut in_use = self.in_use(&root)?;
         let names = self.instance_names()?;
         let manifests = root.open_dir(MANIFESTS).ok();
