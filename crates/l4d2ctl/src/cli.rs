@@ -83,8 +83,13 @@ pub(crate) fn run() -> ExitCode {
         }
         Err(error) if json && error.use_stderr() => ui.end(Err(Problem::usage(&error))),
         Err(error) => {
-            // --help and --version are no errors. Nobody is left to tell if printing fails.
-            let _ = error.print();
+            if is_no_command(&error) || !error.use_stderr() {
+                // --help and --version are no errors. Nobody is left to tell if printing fails.
+                let _ = error.print();
+            } else {
+                // What was typed is in it, and clap would print it as it is.
+                ui.note(error.render().to_string().replace("\n  tip: ", "\nhint: ").trim_end());
+            }
             if is_no_command(&error) {
                 ui.note(&format!("\nhint: {}", next::step(&ui)));
             }

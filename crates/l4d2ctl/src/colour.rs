@@ -54,15 +54,9 @@ const fn of(colour: u8) -> Style {
     Style::new().fg_color(Some(anstyle::Color::Ansi256(Ansi256Color(colour))))
 }
 
-/// The same for what clap prints: help, and usage errors.
-pub(crate) const HELP: clap::builder::Styles = clap::builder::Styles::styled()
-    .error(of(BAD).bold())
-    .invalid(of(BAD))
-    .valid(of(GOOD))
-    .header(Style::new().bold())
-    .usage(Style::new().bold())
-    .literal(Style::new().bold())
-    .context(of(ADVICE));
+/// The same for what clap prints: help. Its usage errors we print ourselves.
+pub(crate) const HELP: clap::builder::Styles =
+    clap::builder::Styles::styled().header(Style::new().bold()).usage(Style::new().bold()).literal(Style::new().bold());
 
 /// A text in its colour, where colours are wanted.
 pub(crate) fn paint(text: &str, tone: Option<Tone>, coloured: bool) -> String {

@@ -32,7 +32,7 @@ pub(crate) struct Seat {
 
 impl Seat {
     fn take(sandbox: &Sandbox, environment: &[(&str, &str)]) -> Self {
-        Self::at(sandbox, &["console", "a"], environment)
+        Self::at(sandbox, &["console", "a"], &[&[("NO_COLOR", "1")], environment].concat())
     }
 
     /// A command of `l4d2ctl` at a terminal of 80×24.
