@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{ROOT, initialize, row, shell};
+use super::measure::{ROOT, for_all, initialize, shell};
+use super::report::{Finding, Row, Target, median};
 
 const COUNT: u16 = 100;
 const ROUNDS: usize = 15;
@@ -23,11 +24,8 @@ const WATCHED: Duration = Duration::from_secs(30);
 /// How long 100 games may take to begin.
 const LIMIT: Duration = Duration::from_secs(120);
 
-pub(super) fn run() -> Result<()> {
-    for n in 0..COUNT {
-        initialize(&format!("live{n}"), 28000 + n)?;
-        shell(&format!("sudo -u left4me l4d2ctl start live{n}"))?;
-    }
+pub(super) fn run() -> Result<Vec<Finding>> {
+    start(0..COUNT)?;
     let until = Instant::now() + LIMIT;
     while status(None)?.1 < COUNT.into() {
         if Instant::now() >= until {
@@ -42,25 +40,28 @@ pub(super) fn run() -> Result<()> {
         asked.push(time);
         quiet.push(status(Some("--no-query"))?.0);
     }
-    let without = median(&quiet);
-    let name = format!("l4d2ctl status --json, {COUNT} answering / --no-query");
-    let more = row(&name, f64::INFINITY, asked, quiet) - without;
-    let verdict = if more <= MORE { "ok" } else { "MISSED" };
-    println!("what {COUNT} answers cost: {more:.1} ms  ≤ {MORE} {verdict}");
-    for n in COUNT..2 * COUNT {
-        initialize(&format!("live{n}"), 28000 + n)?;
-        shell(&format!("sudo -u left4me l4d2ctl start live{n}"))?;
+    let name = format!("status --json, {COUNT} answering / --no-query");
+    let more = median(&asked) - median(&quiet);
+    start(COUNT..2 * COUNT)?;
+    Ok([
+        Row::compared(&name, "ms", None, &asked, &quiet),
+        Row::single(&format!("what {COUNT} answers cost"), "ms", Target::AtMost(MORE), more),
+        Row::single(&format!("top with {} servers", 2 * COUNT), "% of a core", Target::AtMost(MOST_OF_A_CORE), top()?),
+    ]
+    .map(Finding::Row)
+    .into())
+}
+
+fn start(which: std::ops::Range<u16>) -> Result<()> {
+    for n in which.clone() {
+        initialize(&format!("live{n}"), 28000 + n, "")?;
     }
-    top()?;
-    for n in 0..2 * COUNT {
-        shell(&format!("sudo -u left4me l4d2ctl delete live{n}"))?;
-    }
-    Ok(())
+    for_all("l4d2ctl start NAME", which.map(|n| format!("live{n}")))
 }
 
 /// What share of one core `top` takes that shows twice as many servers, looking at them every second, with what it asks of
 /// others by programs of its own.
-fn top() -> Result<()> {
+fn top() -> Result<f64> {
     // A terminal whose keyboard is there, and silent.
     let screen = format!(
         "sleep {} | SHELL=/bin/sh script -qec \
@@ -78,10 +79,7 @@ fn top() -> Result<()> {
     shell(&format!("kill {pid}"))?;
     shown.wait()?;
     // USER_HZ: hundredths of a second.
-    let share = used / WATCHED.as_secs_f64();
-    let verdict = if share <= MOST_OF_A_CORE { "ok" } else { "MISSED" };
-    println!("l4d2ctl top with {} servers: {share:.1} % of a core  ≤ {MOST_OF_A_CORE} {verdict}", 2 * COUNT);
-    Ok(())
+    Ok(used / WATCHED.as_secs_f64())
 }
 
 /// What a process has used so far, its ended children included (proc_pid_stat(5): utime, stime, cutime, cstime).
@@ -89,12 +87,6 @@ fn ticks(pid: &str) -> Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("top does not run")?;
     let (_, rest) = stat.rsplit_once(')').context("no stat")?;
     Ok(rest.split_whitespace().skip(11).take(4).filter_map(|ticks| ticks.parse::<f64>().ok()).sum())
-}
-
-fn median(times: &[f64]) -> f64 {
-    let mut times = times.to_vec();
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
 }
 
 /// A status of all: its time in milliseconds, and how many servers answered.

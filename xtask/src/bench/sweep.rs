@@ -6,8 +6,10 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::row;
+use super::report::{Finding, Row, Target};
 use crate::clients::{Clients, Sim};
+
+pub(super) const PART: &str = "sweep";
 
 const COUNT: &str = "1000";
 
@@ -18,7 +20,7 @@ const FIRST_LOSSY: &str = "22000";
 /// The foreign clients take seconds for each.
 const ROUNDS: usize = 7;
 
-pub(super) fn run() -> Result<()> {
+pub(super) fn run() -> Result<Vec<Finding>> {
     let clients = Clients::ready("release")?;
     let _servers = many(&clients, FIRST, "0")?;
     let _lossy = many(&clients, FIRST_LOSSY, "0.01")?;
@@ -30,14 +32,20 @@ pub(super) fn run() -> Result<()> {
         python.push(time(&clients.a2s(&["bench", COUNT, FIRST])?)?);
         gamedig.push(time(&clients.gamedig(&["bench", COUNT, FIRST])?)?);
     }
-    row("sweep of 1000 servers / python-a2s, asyncio", 0.05, a.clone(), python);
-    row("sweep of 1000 servers / gamedig, 100 at a time", 0.2, a, gamedig);
-    // Within the deadline that it sets itself, or there are fewer answers.
+    // Within the deadline that it sets itself, or there are fewer answers, which is an error.
+    let mut lossy = Vec::new();
     for _ in 0..ROUNDS {
-        time(&clients.ours(&["--bench", COUNT, &address(FIRST_LOSSY)])?).context("with 1 % of packets lost")?;
+        lossy.push(
+            time(&clients.ours(&["--bench", COUNT, &address(FIRST_LOSSY)])?).context("with 1 % of packets lost")?,
+        );
     }
-    println!("sweep of 1000 servers with 1 % loss: complete within its deadline, {ROUNDS} times ok");
-    Ok(())
+    Ok([
+        Row::compared("sweep of 1000 servers / python-a2s, asyncio", "ms", Some(Target::AtMost(0.05)), &a, &python),
+        Row::compared("sweep of 1000 servers / gamedig, 100 at a time", "ms", Some(Target::AtMost(0.2)), &a, &gamedig),
+        Row::compared("sweep, 1 % of packets lost, all answered / none lost", "ms", None, &lossy, &a),
+    ]
+    .map(Finding::Row)
+    .into())
 }
 
 fn many(clients: &Clients, first: &str, loss: &str) -> Result<Sim> {

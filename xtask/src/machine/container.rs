@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::leftovers::{TREE, directory, hierarchies, new_name, remove, remove_cgroup};
-use super::{Answer, Machine, RUN_LIMIT_SECONDS, prepare, wait_for_boot};
+use super::{Answer, Machine, RUN_LIMIT_SECONDS, RootFs, prepare, wait_for_boot};
 use crate::build::succeed;
 
 pub(crate) struct Container {
@@ -21,8 +21,12 @@ pub(crate) struct Container {
 
 impl Container {
     pub(crate) fn boot() -> Result<Self> {
+        Self::boot_with(RootFs::Plain)
+    }
+
+    pub(crate) fn boot_with(kind: RootFs) -> Result<Self> {
         let name = new_name();
-        let tree = prepare(&directory().join(&name))?;
+        let tree = prepare(&directory().join(&name), kind)?;
         Self::boot_tree(&name, &tree)
     }
 

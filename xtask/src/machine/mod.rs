@@ -18,7 +18,7 @@ pub(crate) use leftovers::leftovers;
 use leftovers::remove_leftovers;
 pub(crate) use moment::Moment;
 use rootfs::install_tools;
-pub(crate) use rootfs::{install_compiler, install_cxx_compiler, install_packages, promtool};
+pub(crate) use rootfs::{RootFs, install_compiler, install_cxx_compiler, install_packages, promtool};
 pub(crate) use vm::{Vm, agent};
 
 /// Where the programs to install lie in a machine.
@@ -88,8 +88,8 @@ pub(crate) fn make_ready(virtual_machine: bool) -> Result<()> {
 }
 
 /// A root file system with what is to be tested, ready to boot: a copy of the cached one, in a directory of its own.
-fn prepare(work: &Path) -> Result<PathBuf> {
-    let cached = rootfs::cached()?;
+fn prepare(work: &Path, kind: RootFs) -> Result<PathBuf> {
+    let cached = rootfs::cached(kind)?;
     let tree = work.join("rootfs");
     std::fs::create_dir_all(work)?;
     succeed(std::process::Command::new("cp").args(["-a", "--"]).arg(&cached).arg(&tree))?;

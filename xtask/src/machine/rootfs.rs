@@ -9,9 +9,28 @@ use anyhow::{Context, Result, bail};
 use super::leftovers::{directory, new_name, remove};
 use crate::build::succeed;
 
-/// What a machine needs: to boot, to be tested (shells, and what reads man pages), and (the kernel) to be a virtual machine.
-const PACKAGES: &str = "systemd,systemd-sysv,dbus,sudo,procps,util-linux,libpam-systemd,linux-image-cloud-amd64,kmod,udev,\
-    bash-completion,zsh,fish,man-db,mandoc,groff";
+/// What is in a machine's root file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RootFs {
+    /// What the tests need.
+    Plain,
+    /// A container engine besides, which is large, and what the bench compares us with.
+    Podman,
+}
+
+impl RootFs {
+    /// What a machine needs: to boot, to be tested (shells, and what reads man pages), and (the kernel) to be a virtual machine.
+    const fn packages(self) -> &'static str {
+        match self {
+            Self::Plain => {
+                "systemd,systemd-sysv,dbus,sudo,procps,util-linux,libpam-systemd,linux-image-cloud-amd64,kmod,udev,\
+                 bash-completion,zsh,fish,man-db,mandoc,groff"
+            }
+            // It only recommends a runtime and what makes its network.
+            Self::Podman => "systemd,systemd-sysv,dbus,sudo,procps,util-linux,libpam-systemd,udev,podman,crun,netavark",
+        }
+    }
+}
 
 /// What waits for hardware that is not there, or takes the line that a virtual machine's console is.
 const MASKED: &[&str] = &[
@@ -22,9 +41,10 @@ const MASKED: &[&str] = &[
 ];
 
 /// The tree, made if it is not there.
-pub(super) fn cached() -> Result<PathBuf> {
+pub(super) fn cached(kind: RootFs) -> Result<PathBuf> {
+    let packages = kind.packages();
     // Other lists are another tree.
-    let tree = directory().join(format!("trixie-{:08x}", hash(&format!("{PACKAGES} {MASKED:?}"))));
+    let tree = directory().join(format!("trixie-{:08x}", hash(&format!("{packages} {MASKED:?}"))));
     if tree.is_dir() {
         return Ok(tree);
     }
@@ -34,7 +54,7 @@ pub(super) fn cached() -> Result<PathBuf> {
     println!("making a Debian 13 root file system (once)");
     succeed(
         Command::new("mmdebstrap")
-            .args(["--quiet", "--variant=minbase", &format!("--include={PACKAGES}"), "trixie"])
+            .args(["--quiet", "--variant=minbase", &format!("--include={packages}"), "trixie"])
             .arg(&temporary)
             .arg(mirror()?),
     )?;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::leftovers::{directory, new_name, remove};
-use super::{Answer, BIN_DIR, Machine, RUN_LIMIT_SECONDS, prepare, wait_for_boot};
+use super::{Answer, BIN_DIR, Machine, RUN_LIMIT_SECONDS, RootFs, prepare, wait_for_boot};
 use crate::build::succeed;
 
 /// Emulated, a boot takes half a minute.
@@ -43,7 +43,7 @@ pub(crate) struct Vm {
 impl Vm {
     pub(crate) fn boot() -> Result<Self> {
         let work = directory().join(new_name());
-        let tree = prepare(&work)?;
+        let tree = prepare(&work, RootFs::Plain)?;
         fs::write(tree.join("etc/systemd/system/left4me-agent.service"), AGENT_UNIT.replace("@BIN@", BIN_DIR))?;
         let wants = tree.join("etc/systemd/system/multi-user.target.wants");
         fs::create_dir_all(&wants)?;
