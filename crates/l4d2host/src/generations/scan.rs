@@ -1,15 +1,19 @@
 //! Looking at a layer: its manifest as it is now, every file hashed.
 //!
 //! One thread lists names, then as many as there are processors hash, the largest files first so that none is left alone
-//! with one at the end. What is read stays in the page cache: servers read the same files.
+//! with one at the end. They count into a number that the caller's thread looks at now and then: a message for each piece
+//! woke it a thousand times a second, on the processors that hash. What is read stays in the page cache: servers read the
+//! same files.
 
 use std::fs::File;
 use std::io::Read;
 use std::num::NonZero;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use overlay::beneath::Dir;
 use rustix::fs::{AtFlags, FileType, fgetxattr, readlinkat, statat};
@@ -24,6 +28,9 @@ pub(super) const OPAQUE: &str = "user.overlay.opaque";
 
 /// How much is read at once.
 const CHUNK: usize = 128 * 1024;
+
+/// How often it is told how far it is.
+const TELL: Duration = Duration::from_millis(100);
 
 /// Told how many bytes of how many have been hashed.
 pub(crate) type OnBytes<'a> = &'a mut dyn FnMut(u64, u64);
@@ -162,15 +169,14 @@ fn hash(
     largest_first.sort_by_key(|file| std::cmp::Reverse(file.size));
     let total: u64 = files.iter().map(|file| file.size).sum();
     let next = AtomicUsize::new(0);
-    let (sender, receiver) = mpsc::channel();
-    let work = |sender: mpsc::Sender<u64>| -> Result<Vec<(Vec<u8>, Entry)>> {
+    let done = AtomicU64::new(0);
+    let work = || -> Result<Vec<(Vec<u8>, Entry)>> {
         let mut hashed = Vec::new();
         let mut chunk = vec![0; CHUNK];
         while let Some(file) = largest_first.get(next.fetch_add(1, Ordering::Relaxed)) {
             let path = as_path(&file.path);
-            // Whoever listens does so until all are done.
             let mut tell = |bytes| {
-                let _ = sender.send(bytes);
+                done.fetch_add(bytes, Ordering::Relaxed);
             };
             let hashed_one = tree
                 .open_file(path)
@@ -189,19 +195,22 @@ fn hash(
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(files.len());
     std::thread::scope(|scope| {
         let work = &work;
+        // Nothing is sent: it closes when the last of the workers has ended.
+        let (working, ended) = mpsc::channel::<()>();
         let workers: Vec<_> = (0..threads)
             .map(|_| {
-                let sender = sender.clone();
-                scope.spawn(move || work(sender))
+                let working = working.clone();
+                scope.spawn(move || {
+                    let _working = working;
+                    work()
+                })
             })
             .collect();
-        // Ends with the last of the workers.
-        drop(sender);
-        let mut done = 0;
-        for bytes in receiver {
-            done += bytes;
-            on_bytes(done, total);
+        drop(working);
+        while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(TELL) {
+            on_bytes(done.load(Ordering::Relaxed), total);
         }
+        on_bytes(done.load(Ordering::Relaxed), total);
         let mut all = Vec::with_capacity(files.len());
         for worker in workers {
             all.extend(worker.join().map_err(|_| Error::new(ErrorKind::Internal, "a thread that hashed is gone"))??);
