@@ -35,35 +35,60 @@ const TELL: Duration = Duration::from_millis(100);
 /// Told how many bytes of how many have been hashed.
 pub(crate) type OnBytes<'a> = &'a mut dyn FnMut(u64, u64);
 
-/// A name that can't be looked at, and why.
-type Refused = (Vec<u8>, Error);
+/// A name that can't be looked at, the number of its tree, and why.
+struct Refused {
+    tree: usize,
+    path: Vec<u8>,
+    error: Error,
+}
+
+/// What can be seen of a tree.
+#[derive(Debug, Default)]
+pub(crate) struct Readable {
+    /// Of every name that can be looked at.
+    pub(crate) manifest: Manifest,
+    /// The names that can't, a directory's for all that is in it.
+    pub(crate) refused: Vec<Vec<u8>>,
+}
 
 /// Looks at every name in `tree` and hashes every file.
 pub(crate) fn scan(tree: &Dir, on_bytes: OnBytes<'_>) -> Result<Manifest> {
-    look_through(tree, on_bytes, &|(_, error)| Err(error))
+    let found = look_through(&[tree], on_bytes, &|refused| Err(refused.error))?;
+    Ok(found.into_iter().next().unwrap_or_default())
 }
 
-/// The same of what can be read, and the names that can't, a directory's for all that is in it.
-pub(crate) fn scan_readable(tree: &Dir, on_bytes: OnBytes<'_>) -> Result<(Manifest, Vec<Vec<u8>>)> {
-    let refused = Mutex::new(Vec::new());
-    let manifest = look_through(tree, on_bytes, &|(path, _)| {
-        refused.lock().unwrap_or_else(PoisonError::into_inner).push(path);
+/// The same of what can be read in each of `trees`, in their order. All at once: a tree of one large file would leave all
+/// processors but one idle.
+pub(crate) fn scan_readable(trees: &[&Dir], on_bytes: OnBytes<'_>) -> Result<Vec<Readable>> {
+    let all_refused = Mutex::new(Vec::new());
+    let manifests = look_through(trees, on_bytes, &|refused| {
+        all_refused.lock().unwrap_or_else(PoisonError::into_inner).push(refused);
         Ok(())
     })?;
-    Ok((manifest, refused.into_inner().unwrap_or_else(PoisonError::into_inner)))
+    let mut found: Vec<Readable> =
+        manifests.into_iter().map(|manifest| Readable { manifest, refused: Vec::new() }).collect();
+    for Refused { tree, path, .. } in all_refused.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        found[tree].refused.push(path);
+    }
+    Ok(found)
 }
 
 /// `on_refused` says whether what can't be looked at ends it.
 fn look_through(
-    tree: &Dir,
+    trees: &[&Dir],
     on_bytes: OnBytes<'_>,
     on_refused: &(dyn Fn(Refused) -> Result<()> + Sync),
-) -> Result<Manifest> {
-    let (mut manifest, files) = list(tree, on_refused)?;
-    for (path, entry) in hash(tree, &files, on_bytes, on_refused)? {
-        manifest.0.insert(path, entry);
+) -> Result<Vec<Manifest>> {
+    let (mut manifests, mut files) = (Vec::new(), Vec::new());
+    for (number, tree) in trees.iter().enumerate() {
+        let (manifest, pending) = list(tree, &|path, error| on_refused(Refused { tree: number, path, error }))?;
+        manifests.push(manifest);
+        files.extend(pending.into_iter().map(|file| (number, file)));
     }
-    Ok(manifest)
+    for (tree, path, entry) in hash(trees, &files, on_bytes, on_refused)? {
+        manifests[tree].0.insert(path, entry);
+    }
+    Ok(manifests)
 }
 
 /// What one name of a tree stands for now; none where it is not there or, for whatever reason, can't be read.
@@ -88,7 +113,7 @@ struct Pending {
 }
 
 /// Every name but those of files, and the files.
-fn list(tree: &Dir, on_refused: &dyn Fn(Refused) -> Result<()>) -> Result<(Manifest, Vec<Pending>)> {
+fn list(tree: &Dir, on_refused: &dyn Fn(Vec<u8>, Error) -> Result<()>) -> Result<(Manifest, Vec<Pending>)> {
     let mut manifest = Manifest::default();
     let mut files = Vec::new();
     let mut dirs = vec![Vec::new()];
@@ -97,7 +122,7 @@ fn list(tree: &Dir, on_refused: &dyn Fn(Refused) -> Result<()>) -> Result<(Manif
         let (names, dir) = match opened.and_then(|dir| Ok((dir.entries()?, dir))) {
             Ok(opened) => opened,
             Err(error) => {
-                on_refused((path, error.into()))?;
+                on_refused(path, error.into())?;
                 continue;
             }
         };
@@ -112,7 +137,7 @@ fn list(tree: &Dir, on_refused: &dyn Fn(Refused) -> Result<()>) -> Result<(Manif
                     }
                     manifest.0.insert(inside, entry);
                 }
-                Err(error) => on_refused((inside, error))?,
+                Err(error) => on_refused(inside, error)?,
             }
         }
     }
@@ -158,33 +183,33 @@ fn is_opaque(dir: &Dir) -> Result<bool> {
     }
 }
 
-/// Hashes files, on all processors.
+/// Hashes files, each with the number of its tree, on all processors.
 fn hash(
-    tree: &Dir,
-    files: &[Pending],
+    trees: &[&Dir],
+    files: &[(usize, Pending)],
     on_bytes: OnBytes<'_>,
     on_refused: &(dyn Fn(Refused) -> Result<()> + Sync),
-) -> Result<Vec<(Vec<u8>, Entry)>> {
-    let mut largest_first: Vec<&Pending> = files.iter().collect();
-    largest_first.sort_by_key(|file| std::cmp::Reverse(file.size));
-    let total: u64 = files.iter().map(|file| file.size).sum();
+) -> Result<Vec<(usize, Vec<u8>, Entry)>> {
+    let mut largest_first: Vec<&(usize, Pending)> = files.iter().collect();
+    largest_first.sort_by_key(|(_, file)| std::cmp::Reverse(file.size));
+    let total: u64 = files.iter().map(|(_, file)| file.size).sum();
     let next = AtomicUsize::new(0);
     let done = AtomicU64::new(0);
-    let work = || -> Result<Vec<(Vec<u8>, Entry)>> {
+    let work = || -> Result<Vec<(usize, Vec<u8>, Entry)>> {
         let mut hashed = Vec::new();
         let mut chunk = vec![0; CHUNK];
-        while let Some(file) = largest_first.get(next.fetch_add(1, Ordering::Relaxed)) {
+        while let Some(&&(tree, ref file)) = largest_first.get(next.fetch_add(1, Ordering::Relaxed)) {
             let path = as_path(&file.path);
             let mut tell = |bytes| {
                 done.fetch_add(bytes, Ordering::Relaxed);
             };
-            let hashed_one = tree
+            let hashed_one = trees[tree]
                 .open_file(path)
                 .map_err(Error::from)
-                .and_then(|opened| hash_file(opened, &tree.label_of(path), &mut chunk, &mut tell));
+                .and_then(|opened| hash_file(opened, &trees[tree].label_of(path), &mut chunk, &mut tell));
             match hashed_one {
-                Ok((size, hash)) => hashed.push((file.path.clone(), Entry::File { mode: file.mode, size, hash })),
-                Err(error) => on_refused((file.path.clone(), error)).inspect_err(|_| {
+                Ok((size, hash)) => hashed.push((tree, file.path.clone(), Entry::File { mode: file.mode, size, hash })),
+                Err(error) => on_refused(Refused { tree, path: file.path.clone(), error }).inspect_err(|_| {
                     // The others have nothing left to do.
                     next.store(largest_first.len(), Ordering::Relaxed);
                 })?,
@@ -268,5 +293,27 @@ mod tests {
         fs::remove_file(path("a/b c/-file")).unwrap();
         mknodat(CWD, path("a/b c/-file"), FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
         assert!(scan(&tree, &mut |_, _| {}).unwrap_err().to_string().contains("neither a file"));
+    }
+
+    #[test]
+    fn trees_that_are_read_together_are_kept_apart() {
+        let scratch = tempfile::tempdir().unwrap();
+        let trees = ["one", "two", "empty"].map(|name| {
+            let path = scratch.path().join(name);
+            fs::create_dir(&path).unwrap();
+            if name != "empty" {
+                fs::write(path.join("same name"), name).unwrap();
+            }
+            Dir::open_root(&path.canonicalize().unwrap()).unwrap()
+        });
+        mkdirat(CWD, scratch.path().join("two/d"), Mode::from_raw_mode(0o700)).unwrap();
+        mknodat(CWD, scratch.path().join("two/d/pipe"), FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        let found = scan_readable(&trees.each_ref(), &mut |_, _| {}).unwrap();
+        assert_eq!(scan(&trees[0], &mut |_, _| {}).unwrap(), found[0].manifest);
+        let entries: Vec<usize> = found.iter().map(|found| found.manifest.0.len()).collect();
+        assert_eq!(entries, [1, 2, 0]);
+        assert_ne!(found[0].manifest.0[&b"same name"[..]], found[1].manifest.0[&b"same name"[..]]);
+        let refused: Vec<&[Vec<u8>]> = found.iter().map(|found| &found.refused[..]).collect();
+        assert_eq!(refused, [&[][..], &[b"d/pipe".to_vec()], &[]]);
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::chain::{MANIFESTS, manifest_name};
 use super::manifest::{Entry, Manifest};
 use super::prune::finish_fold;
-use super::scan::scan_readable;
+use super::scan::{Readable, scan_readable};
 use super::versions::Versions;
 use crate::lock::Lock;
 use crate::{ErrorKind, Host, Progress, Result};
@@ -70,52 +70,61 @@ impl Host {
         layers.dedup();
         let recorded = root.open_dir(MANIFESTS)?;
         let mut verified = Verified::default();
+        let mut complete = Vec::new();
         for layer in layers {
-            let mut damage = |path: &[u8], difference| {
-                let path = String::from_utf8_lossy(path).into_owned();
-                verified.damage.push(Damage { layer: layer.to_string(), path, difference, covered: false });
-            };
+            let damaged =
+                |difference| Damage { layer: layer.to_string(), path: String::new(), difference, covered: false };
             let manifest = match Manifest::read(&recorded, &manifest_name(&layer)) {
                 Ok(Some(manifest)) => manifest,
                 Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
                 Ok(None) | Err(_) => {
-                    damage(b"", Difference::NotRecorded);
+                    verified.damage.push(damaged(Difference::NotRecorded));
                     continue;
                 }
             };
-            on_progress(&Progress::Step { step: format!("reading {layer}") });
-            let tree = match root.open_dir(layer.relative_path()) {
-                Ok(tree) => tree,
-                Err(error) if crate::instance::is_damage(&error) => {
-                    damage(b"", Difference::Missing);
-                    continue;
-                }
+            match root.open_dir(layer.relative_path()) {
+                Ok(tree) => complete.push((layer, manifest, tree)),
+                Err(error) if crate::instance::is_damage(&error) => verified.damage.push(damaged(Difference::Missing)),
                 Err(error) => return Err(error.into()),
-            };
-            let mut hashing = |done, total| {
-                on_progress(&Progress::Update { pass: "manifest", phase: "hashing".to_owned(), done, total });
-            };
-            let (now, unreadable) = scan_readable(&tree, &mut hashing)?;
-            for (path, difference) in compare(&manifest, &now) {
-                // What can't be looked at is not missing for that.
-                let is_in = |closed: &Vec<u8>| {
-                    path.strip_prefix(&closed[..]).is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
-                };
-                if !unreadable.iter().any(is_in) {
-                    damage(path, difference);
-                }
             }
-            for path in &unreadable {
-                damage(path, Difference::Unreadable);
-            }
-            verified.layers += 1;
-            verified.entries += now.0.len() as u64;
-            verified.bytes += now.size();
         }
+        let layers = if complete.len() == 1 { "layer" } else { "layers" };
+        on_progress(&Progress::Step { step: format!("reading {} {layers}", complete.len()) });
+        let mut hashing = |done, total| {
+            on_progress(&Progress::Update { pass: "manifest", phase: "hashing".to_owned(), done, total });
+        };
+        let trees: Vec<_> = complete.iter().map(|(_, _, tree)| tree).collect();
+        let found = scan_readable(&trees, &mut hashing)?;
+        for ((layer, manifest, _), now) in complete.iter().zip(&found) {
+            verified.add(&layer.to_string(), manifest, now);
+        }
+        verified.damage.sort_by(|one, other| one.layer.cmp(&other.layer));
         if let Some(current) = versions.current().filter(|_| !verified.damage.is_empty()) {
             look_above(&recorded, current, &mut verified.damage)?;
         }
         Ok(verified)
+    }
+}
+
+impl Verified {
+    /// A layer, as it was recorded and as it is now.
+    fn add(&mut self, layer: &str, recorded: &Manifest, now: &Readable) {
+        let damage = |path: &[u8], difference| {
+            let path = String::from_utf8_lossy(path).into_owned();
+            Damage { layer: layer.to_owned(), path, difference, covered: false }
+        };
+        for (path, difference) in compare(recorded, &now.manifest) {
+            // What can't be looked at is not missing for that.
+            let is_in =
+                |closed: &Vec<u8>| path.strip_prefix(&closed[..]).is_some_and(|rest| matches!(rest, [] | [b'/', ..]));
+            if !now.refused.iter().any(is_in) {
+                self.damage.push(damage(path, difference));
+            }
+        }
+        self.damage.extend(now.refused.iter().map(|path| damage(path, Difference::Unreadable)));
+        self.layers += 1;
+        self.entries += now.manifest.0.len() as u64;
+        self.bytes += now.manifest.size();
     }
 }
 
