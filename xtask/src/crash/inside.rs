@@ -89,7 +89,7 @@ impl Bench {
     }
 
     fn command(&self, at: Option<(&Place, Act)>) -> Result<Run> {
-        let others: Vec<Pid> = self.world.others().into_iter().map(Pid::from_raw).collect();
+        let others: Vec<Pid> = self.world.others(self.scene).into_iter().map(Pid::from_raw).collect();
         let environment = self.world.environment();
         trace::run(
             &Plan {

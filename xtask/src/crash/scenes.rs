@@ -32,6 +32,13 @@ pub(super) struct Scene {
     pub(super) linger: Option<&'static str>,
 }
 
+impl Scene {
+    /// Whether the command does anything to the instance; its supervisor takes no part in the others.
+    pub(super) fn is_of_the_instance(&self) -> bool {
+        self.before != self.after || self.effect != Effect::Nothing
+    }
+}
+
 const OVERLAY: &str = "/usr/local/libexec/left4me/left4me-overlay";
 
 /// The builds, where a command does nothing to them.

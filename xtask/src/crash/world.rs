@@ -363,9 +363,11 @@ impl World {
     }
 
     /// The processes that are to be followed besides the command's own.
-    pub(super) fn others(&self) -> Vec<i32> {
+    pub(super) fn others(&self, scene: &Scene) -> Vec<i32> {
         match self.supervisor {
             Supervisor::Systemd => vec![1],
+            // Killing it would be an attack on the server, and not on the command.
+            Supervisor::Embedded if !scene.is_of_the_instance() => Vec::new(),
             Supervisor::Embedded => processes().into_iter().map(|(pid, _)| pid).collect(),
         }
     }
