@@ -19,6 +19,7 @@ mod storm;
 mod summary;
 mod system;
 mod test;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -30,7 +31,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
           everything that can be tested here, as far as its name has FILTER in it
           --vm    all system tests in the virtual machine too, not only those that need one
           STAGE   unit, cli, namespaces, clients, container or vm
-  check   formatting, lints, documentation, generated files, and what root's helpers depend on
+  check   formatting, lints, documentation, spelling, generated files, and all dependencies
   docs    writes dist/man, dist/completions and docs/cli.md from the text of --help and docs/man
   fuzz [--seconds N] [--target T]...
           hostile input for every parser, guided by coverage, N seconds (60) for each target of fuzz/; needs g++
