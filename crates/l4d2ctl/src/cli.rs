@@ -7,8 +7,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    console, delete, demo, doctor, initialize, install, kick, logs, metrics, next, players, prune, rcon, reset,
-    restart, rollback, rollout, say, start, status, stop, top, verify, versions,
+    console, delete, demo, doctor, initialize, install, kick, logs, metrics, next, overlays, players, prune, rcon,
+    reset, restart, rollback, rollout, say, start, status, stop, top, verify, versions,
 };
 use crate::problem::Problem;
 use crate::ui::Ui;
@@ -44,6 +44,7 @@ enum Command {
     Rollback(rollback::Args),
     Verify(verify::Args),
     Prune(prune::Args),
+    Overlays(overlays::Args),
     Initialize(initialize::Args),
     Start(start::Args),
     Restart(restart::Args),
@@ -111,6 +112,7 @@ fn dispatch(cli: Cli, ui: &Ui) -> Result<ExitCode, Problem> {
         Command::Rollback(args) => rollback::run(ui, args),
         Command::Verify(args) => verify::run(ui, args),
         Command::Prune(args) => prune::run(ui, args),
+        Command::Overlays(args) => overlays::run(ui, args),
         Command::Initialize(args) => initialize::run(ui, args),
         Command::Start(args) => start::run(ui, args),
         Command::Restart(args) => restart::run(ui, args),

@@ -9,7 +9,7 @@ use clap_complete::engine::{
 };
 use clap_complete::env::{Bash, CompleteEnv, Fish, Shells, Zsh};
 use l4d2host::Known;
-use names::{GenerationId, InstanceName};
+use names::{GenerationId, InstanceName, OverlayRef};
 
 /// The variable that names the shell which asks. Not the usual `COMPLETE`, which somebody may have set for something else.
 pub const COMPLETE_VARIABLE: &str = "LEFT4ME_COMPLETE";
@@ -52,6 +52,11 @@ fn without_options(command: clap::Command) -> clap::Command {
 /// The names of instances.
 pub(crate) fn instances() -> ArgValueCandidates {
     ArgValueCandidates::new(|| candidates(Known::instances, InstanceName::as_str))
+}
+
+/// The refs of overlays.
+pub(crate) fn overlays() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| candidates(Known::overlays, OverlayRef::as_str))
 }
 
 /// The builds of the game.

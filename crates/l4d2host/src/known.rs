@@ -1,12 +1,12 @@
 //! What has a name on this host, for whoever completes a word: read as it lies there, whoever asks, with nothing made,
 //! locked or run.
 
-use names::{GenerationId, InstanceName};
+use names::{GenerationId, InstanceName, OverlayRef};
 use overlay::beneath::Dir;
 
 use crate::generations::versions::Versions;
 use crate::host::root_from_environment;
-use crate::{Result, instance};
+use crate::{Result, instance, overlays};
 
 /// The names below one root directory. Unlike a [`crate::Host`] it may be anybody's.
 #[derive(Debug)]
@@ -23,6 +23,11 @@ impl Known {
     /// The names of all instances, sorted.
     pub fn instances(&self) -> Result<Vec<InstanceName>> {
         instance::names(&self.root)
+    }
+
+    /// The overlays, sorted.
+    pub fn overlays(&self) -> Result<Vec<OverlayRef>> {
+        overlays::refs(&self.root)
     }
 
     /// The builds that instances can be started on, newest first.

@@ -20,6 +20,7 @@ const MAN: &[(&str, &str)] = files!("man":
     "l4d2ctl-kick.1",
     "l4d2ctl-logs.1",
     "l4d2ctl-metrics.1",
+    "l4d2ctl-overlays.1",
     "l4d2ctl-players.1",
     "l4d2ctl-prune.1",
     "l4d2ctl-rcon.1",

@@ -10,6 +10,7 @@ pub(crate) mod kick;
 pub(crate) mod logs;
 pub(crate) mod metrics;
 pub(crate) mod next;
+pub(crate) mod overlays;
 pub(crate) mod players;
 pub(crate) mod prune;
 pub(crate) mod rcon;

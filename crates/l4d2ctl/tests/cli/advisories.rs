@@ -240,7 +240,8 @@ fn no_command_forgets_to_ask_whose_the_root_is() {
     assert!(commands.len() > 8, "{help}");
     for command in commands {
         let args: &[&str] = match command {
-            "install" | "versions" | "rollout" | "rollback" | "verify" | "prune" | "status" | "metrics" | "top" => &[],
+            "install" | "versions" | "overlays" | "rollout" | "rollback" | "verify" | "prune" | "status"
+            | "metrics" | "top" => &[],
             "initialize" => &["a", "-f", "spec.yaml"],
             "start" | "restart" | "stop" | "delete" | "reset" | "players" | "logs" | "console" => &["a"],
             "rcon" | "say" | "kick" | "ban" => &["a", "x"],

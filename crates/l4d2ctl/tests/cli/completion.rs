@@ -99,7 +99,7 @@ fn zsh_and_fish_are_told_the_same() {
 }
 
 #[test]
-fn builds_and_spec_files_complete() {
+fn builds_overlays_and_spec_files_complete() {
     let sandbox = Sandbox::with_game();
     let builds = sandbox.json(&["versions"]);
     let build = builds["versions"][0]["id"].as_str().unwrap();
@@ -107,6 +107,9 @@ fn builds_and_spec_files_complete() {
     for name in ["specs/friday.yaml", "specs/fr$(touch ran).yaml", "specs/fr ee.yaml"] {
         sandbox.write(name, "");
     }
+    fs::create_dir_all(sandbox.root().join("overlays/competitive/base/left4dead2")).unwrap();
+    fs::create_dir_all(sandbox.root().join("overlays/$(touch ran)/left4dead2")).unwrap();
+    assert_eq!(bash(&sandbox, &["l4d2ctl", "overlays", ""]), ["competitive/base"]);
     assert_eq!(bash(&sandbox, &["l4d2ctl", "initialize", "x", "-f", "spe"]), ["specs/"]);
     assert_eq!(bash(&sandbox, &["l4d2ctl", "initialize", "x", "-f", "specs/fr"]), ["specs/friday.yaml"]);
 }

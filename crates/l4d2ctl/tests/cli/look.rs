@@ -149,8 +149,8 @@ fn every_command_that_takes_a_name_says_which_was_meant() {
                 continue;
             }
             // This one makes what is not there; the others take no instance's name.
-            "initialize" | "install" | "versions" | "rollback" | "verify" | "prune" | "metrics" | "doctor" | "demo"
-            | "top" | "help" => continue,
+            "initialize" | "install" | "versions" | "overlays" | "rollback" | "verify" | "prune" | "metrics"
+            | "doctor" | "demo" | "top" | "help" => continue,
             other => panic!("does {other} take a name?"),
         };
         if command == "rollout" {

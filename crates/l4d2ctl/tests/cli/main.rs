@@ -14,6 +14,7 @@ mod live;
 mod locks;
 mod look;
 mod metrics;
+mod overlays;
 mod printed;
 mod races;
 mod rcon;

@@ -184,9 +184,16 @@ fn every_schema_and_every_event_is_met() {
     }
     run(&["install"], &[("LEFT4ME_SIM_BUILD", "9450002")], 0);
     run(&["rollout", "--soak", "1", "--canary", "a"], &[], 0);
-    for args in
-        [&["versions"][..], &["verify"], &["rollback"], &["prune"], &["stop", "a"], &["reset", "a"], &["delete", "a"]]
-    {
+    for args in [
+        &["versions"][..],
+        &["overlays"],
+        &["verify"],
+        &["rollback"],
+        &["prune"],
+        &["stop", "a"],
+        &["reset", "a"],
+        &["delete", "a"],
+    ] {
         run(args, &[], 0);
     }
     run(&["demo"], &[("TMPDIR", sandbox.home().to_str().unwrap())], 0);

@@ -1,0 +1,154 @@
+//! Which overlays there are, and which instances use them.
+
+use std::collections::BTreeMap;
+
+use names::{InstanceName, Layer, OverlayRef};
+use overlay::beneath::Dir;
+use rustix::io::Errno;
+use serde::Serialize;
+
+use crate::closest::did_you_mean;
+use crate::instance::{self, Instance};
+use crate::{Error, ErrorKind, Host, Result};
+
+/// What makes a directory an overlay where nobody names it: it is laid out like the game.
+const GAME_DIRECTORY: &str = "left4dead2";
+
+/// How many components a ref has at most that is looked for. Deeper ones can be used, and are known where a spec names them.
+const DEPTH: usize = 4;
+
+/// An overlay, and who uses it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OverlayStatus {
+    /// Its ref.
+    #[serde(serialize_with = "as_text")]
+    pub overlay: OverlayRef,
+    /// It is there. An instance whose overlay is not can't be started.
+    pub exists: bool,
+    /// The instances whose spec names it, sorted. Damaged ones are none: it is not known what they name.
+    #[serde(serialize_with = "as_texts")]
+    pub instances: Vec<InstanceName>,
+}
+
+fn as_text<S: serde::Serializer>(overlay: &OverlayRef, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.serialize_str(overlay.as_str())
+}
+
+fn as_texts<S: serde::Serializer>(names: &[InstanceName], serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_seq(names.iter().map(InstanceName::as_str))
+}
+
+impl Host {
+    /// The overlays of these refs, or all: those that are found and those that specs name, sorted. A ref that is neither there
+    /// nor named is an error.
+    pub fn overlays(&self, wanted: &[OverlayRef]) -> Result<Vec<OverlayStatus>> {
+        let root = self.open_for_reading()?;
+        let mut used: BTreeMap<OverlayRef, Vec<InstanceName>> = BTreeMap::new();
+        for name in instance::names(&root)? {
+            if let Ok(Some(found)) = Instance::read(&root, &name) {
+                for entry in found.spec.overlays {
+                    used.entry(entry.overlay).or_default().push(name.clone());
+                }
+            }
+        }
+        if wanted.is_empty() {
+            for overlay in refs(&root)? {
+                used.entry(overlay).or_default();
+            }
+        } else {
+            for overlay in wanted {
+                if !used.contains_key(overlay) && !exists(&root, overlay)? {
+                    return Err(not_found(&root, overlay, used.into_keys()));
+                }
+            }
+            let mut of_all = std::mem::take(&mut used);
+            used.extend(wanted.iter().map(|overlay| (overlay.clone(), of_all.remove(overlay).unwrap_or_default())));
+        }
+        let status = |(overlay, instances)| Ok(OverlayStatus { exists: exists(&root, &overlay)?, overlay, instances });
+        used.into_iter().map(status).collect()
+    }
+}
+
+fn not_found(root: &Dir, wanted: &OverlayRef, used: impl Iterator<Item = OverlayRef>) -> Error {
+    let known: Vec<OverlayRef> = refs(root).unwrap_or_default().into_iter().chain(used).collect();
+    let hint =
+        format!("{}`l4d2ctl overlays` lists all", did_you_mean(wanted.as_str(), known.iter().map(OverlayRef::as_str)));
+    let place = root.label_of(Layer::Overlay(wanted.clone()).relative_path());
+    Error::new(ErrorKind::OverlayMissing, format!("overlay {wanted} is not there: looked for it at {place}")).hint(hint)
+}
+
+fn exists(root: &Dir, overlay: &OverlayRef) -> Result<bool> {
+    Ok(open(root, Layer::Overlay(overlay.clone()).relative_path())?.is_some())
+}
+
+/// A directory; none where there is nothing, something else, or a link, which root would not follow either.
+fn open(dir: &Dir, path: impl AsRef<std::path::Path>) -> Result<Option<Dir>> {
+    match dir.open_dir(path) {
+        Ok(dir) => Ok(Some(dir)),
+        Err(error) => match error.errno() {
+            Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            _ => Err(error.into()),
+        },
+    }
+}
+
+/// The overlays that are there: directories laid out like the game, wherever they lie.
+pub(crate) fn refs(root: &Dir) -> Result<Vec<OverlayRef>> {
+    let mut found = Vec::new();
+    let mut folders: Vec<(Option<OverlayRef>, Dir)> = Vec::new();
+    folders.extend(open(root, "overlays")?.map(|dir| (None, dir)));
+    while let Some((path, dir)) = folders.pop() {
+        let names = dir.entries()?;
+        if let Some(path) = &path
+            && names.iter().any(|name| name == GAME_DIRECTORY)
+        {
+            found.push(path.clone());
+            continue;
+        }
+        // A name that is no part of a ref leads to no overlay.
+        for name in names.iter().filter_map(|name| name.to_str()) {
+            let inside = path.as_ref().map_or_else(|| name.to_owned(), |path| format!("{path}/{name}"));
+            if let Ok(inside) = inside.parse::<OverlayRef>()
+                && inside.as_str().split('/').count() <= DEPTH
+                && let Some(dir) = open(&dir, name)?
+            {
+                folders.push((Some(inside), dir));
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn overlays_are_what_is_laid_out_like_the_game() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = |name: &str| scratch.path().join(name);
+        for dir in [
+            "overlays/standard/left4dead2/left4dead2",
+            "overlays/users/42/custom/left4dead2",
+            "overlays/users/42/empty",
+            "overlays/a/b/c/d/left4dead2",
+            "overlays/a/b/c/d2/too/left4dead2",
+            "overlays/.hidden/left4dead2",
+            "overlays/with space/left4dead2",
+            "overlays/-x/left4dead2",
+            "elsewhere/left4dead2",
+        ] {
+            fs::create_dir_all(path(dir)).unwrap();
+        }
+        fs::write(path("overlays/left4dead2"), "a file of that name in the directory of all").unwrap();
+        std::os::unix::fs::symlink("../elsewhere", path("overlays/link")).unwrap();
+        let root = Dir::open_root(&scratch.path().canonicalize().unwrap()).unwrap();
+        let found: Vec<String> = refs(&root).unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["a/b/c/d", "standard", "users/42/custom"]);
+        fs::remove_dir_all(path("overlays")).unwrap();
+        assert_eq!(refs(&root).unwrap(), []);
+    }
+}
