@@ -2,6 +2,7 @@
 //!
 //! Every file appears by a rename, root-owned and writable by root alone. Nothing is enabled or started.
 
+mod items;
 mod place;
 mod root;
 mod share;
@@ -12,10 +13,15 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::build::{PROGRAMS, is_root, programs_for_install, project, succeed};
+use crate::build::{is_root, programs_for_install, project, succeed};
+pub(crate) use items::{Item, items};
 
 /// The service user, whom sysusers.d makes.
 const USER: &str = "left4me";
+
+/// Where the Debian package has its files, and one of them.
+const PACKAGES: &str = "/usr";
+const PACKAGES_UNIT: &str = "/usr/lib/systemd/system/left4me-server@.service";
 
 struct Options {
     prefix: PathBuf,
@@ -23,27 +29,6 @@ struct Options {
     destdir: Option<PathBuf>,
     /// Programs that are built already.
     bin_dir: Option<PathBuf>,
-}
-
-/// Files of `dist/`: the place there, and the text.
-macro_rules! dist {
-    ($name:literal) => {
-        ($name, include_str!(concat!("../../dist/", $name)))
-    };
-}
-
-/// What is installed: where it comes from, its place on the host, and its mode.
-struct Item {
-    source: Source,
-    path: PathBuf,
-    mode: u32,
-}
-
-enum Source {
-    Program(&'static str),
-    /// A file of `dist/`, which is part of this program: it installs where there are no sources.
-    Dist(&'static str),
-    Text(String),
 }
 
 impl Options {
@@ -81,38 +66,17 @@ impl Options {
         }
     }
 
-    fn items(&self) -> Vec<Item> {
-        let item = |source, path: PathBuf, mode| Item { source, path, mode };
-        let lib = |name: &str| self.prefix.join("lib").join(name);
-        let mut items: Vec<Item> = PROGRAMS
-            .iter()
-            .map(|&(name, _)| {
-                let dir = if name == "l4d2ctl" { "bin" } else { "libexec/left4me" };
-                item(Source::Program(name), self.prefix.join(dir).join(name), 0o755)
-            })
-            .collect();
-        for (name, text) in [
-            dist!("systemd/system/left4me-server@.service"),
-            dist!("systemd/system/left4me-game.slice"),
-            dist!("systemd/system/left4me-update.service"),
-            dist!("systemd/system/left4me-update.timer"),
-            dist!("sysusers.d/left4me.conf"),
-            dist!("tmpfiles.d/left4me.conf"),
-        ] {
-            items.push(item(Source::Dist(text), lib(name), 0o644));
-        }
-        for (place, text) in share::all() {
-            items.push(item(Source::Dist(text), self.prefix.join(place), 0o644));
-        }
-        items.push(item(Source::Text(format!("{}\n", self.root.display())), PathBuf::from("/etc/left4me/root"), 0o644));
-        // Last: with it the helpers that it names are there.
-        let (name, text) = dist!("sudoers.d/left4me");
-        items.push(item(Source::Dist(text), Path::new("/etc").join(name), 0o440));
-        items
+    /// Whether the package is installed where we install. dpkg's own list tells it from an installation with this prefix.
+    fn is_beside_package(&self) -> bool {
+        self.destdir.is_none()
+            && Path::new(PACKAGES_UNIT).exists()
+            && Path::new("/var/lib/dpkg/info/left4me.list").exists()
     }
 
-    fn fill(&self, text: &str) -> String {
-        text.replace("@PREFIX@", &self.prefix.display().to_string()).replace("@ROOT@", &self.root.display().to_string())
+    /// The root file first: the helpers that it tells where to look come after it.
+    fn items(&self) -> Vec<Item> {
+        let root_file = Item::text(format!("{}\n", self.root.display()), root::ROOT_FILE);
+        [vec![root_file], items::items(&self.prefix)].concat()
     }
 }
 
@@ -148,7 +112,12 @@ fn without_links(path: &Path) -> Result<PathBuf> {
 pub(crate) fn install(args: &[String]) -> Result<()> {
     let options = Options::parse(args)?;
     ensure!(is_root(), "install as root: `sudo cargo xtask install`");
+    let beside_package = options.is_beside_package();
     if options.destdir.is_none() {
+        ensure!(
+            !(beside_package && options.prefix == Path::new(PACKAGES)),
+            "left4me's package is installed in {PACKAGES}: `sudo apt remove left4me` first, or another --prefix"
+        );
         root::check_host(&options.root)?;
         options.items().iter().filter_map(|item| item.path.parent()).try_for_each(place::check_roots_alone)?;
     }
@@ -162,11 +131,7 @@ pub(crate) fn install(args: &[String]) -> Result<()> {
         }
     };
     for item in options.items() {
-        let bytes = match &item.source {
-            Source::Program(name) => fs::read(bin_dir.join(name)).with_context(|| format!("can't read {name}"))?,
-            Source::Dist(text) => options.fill(text).into_bytes(),
-            Source::Text(text) => text.clone().into_bytes(),
-        };
+        let bytes = item.bytes(&bin_dir, &options.prefix, &options.root)?;
         let path = options.on_host(&item.path);
         let parent = path.parent().context("a file in no directory")?;
         place::make_directory(parent)?;
@@ -175,6 +140,9 @@ pub(crate) fn install(args: &[String]) -> Result<()> {
     }
     if options.destdir.is_none() {
         tell_the_system()?;
+        if beside_package {
+            println!("left4me's package is installed, too: `l4d2ctl doctor` says which of the two systemd uses");
+        }
         println!("nothing is enabled: `sudo -u left4me l4d2ctl doctor` says what is left to do");
     }
     Ok(())
@@ -202,7 +170,12 @@ pub(crate) fn uninstall(args: &[String]) -> Result<()> {
             succeed(Command::new("systemctl").args(["disable", "--now", "--quiet", "left4me-update.timer"]))?;
         }
     }
+    let beside_package = options.is_beside_package();
     for item in options.items().iter().rev() {
+        // The package counts on it, too.
+        if beside_package && item.path == Path::new(root::ROOT_FILE) {
+            continue;
+        }
         match fs::remove_file(options.on_host(&item.path)) {
             Ok(()) => println!("removed {}", item.path.display()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}

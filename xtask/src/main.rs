@@ -6,6 +6,7 @@ mod build;
 mod check;
 mod clients;
 mod crash;
+mod deb;
 mod docs;
 mod fuzz;
 mod game;
@@ -50,6 +51,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
           P processes with random commands at I instances for N seconds (120, 16, 4; root)
   attack [--swaps N] [--runs N] [--seed N] [--helper PATH]
           the service user against root's mount helper, racing (root; defaults: 1000000 swaps, 20000 runs)
+  deb     builds the Debian package, and prints where it is
   install [--prefix DIR] [--root DIR] [--destdir DIR] [--bin-dir DIR]
           install from source (defaults: /usr/local, /var/lib/left4me)
   uninstall [the same]
@@ -88,6 +90,7 @@ fn run(command: &str, args: &[String]) -> Result<ExitCode> {
         "storm" => storm::run(args)?,
         // Inside a machine, for `storm`.
         "storm-inside" => storm::inside(args)?,
+        "deb" => deb::run(args)?,
         "install" => install::install(args)?,
         "uninstall" => install::uninstall(args)?,
         "attack" => return attack::run(args),

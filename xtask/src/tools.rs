@@ -14,6 +14,8 @@ pub(crate) struct Tool(&'static str, &'static str, &'static str);
 
 pub(crate) const DENY: Tool = Tool("cargo-deny", "cargo-deny", "0.20.2");
 pub(crate) const MACHETE: Tool = Tool("cargo-machete", "cargo-machete", "0.9.2");
+/// Not a library of xtask's: it and what it needs take two minutes to build, of everybody who only wants to test.
+pub(crate) const CARGO_DEB: Tool = Tool("cargo-deb", "cargo-deb", "3.8.0");
 pub(crate) const TYPOS: Tool = Tool("typos-cli", "typos", "1.52.0");
 
 impl Tool {

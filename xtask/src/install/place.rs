@@ -58,7 +58,7 @@ pub(super) fn put(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     file.set_permissions(fs::Permissions::from_mode(mode))?;
     chown(&temporary, Some(0), Some(0))?;
     file.sync_all()?;
-    if path.ends_with("sudoers.d/left4me") {
+    if path.parent().is_some_and(|parent| parent.ends_with("sudoers.d")) {
         // A broken file there would lock everybody out of sudo.
         let checked = Command::new("visudo").args(["--check", "--quiet", "--file"]).arg(&temporary).status();
         match checked {

@@ -12,7 +12,7 @@ use super::{USER, plain_path};
 const DEFAULT: &str = "/var/lib/left4me";
 
 /// What the helpers are told is the root directory.
-const ROOT_FILE: &str = "/etc/left4me/root";
+pub(super) const ROOT_FILE: &str = "/etc/left4me/root";
 
 /// The host's own, gone at reboot, replaced in every unit (`PrivateTmp=`), or closed to all but root.
 const NEVER_BELOW: [&str; 15] = [

@@ -44,17 +44,17 @@ const BASH: &[(&str, &str)] = files!("completions/bash": "l4d2ctl");
 const ZSH: &[(&str, &str)] = files!("completions/zsh": "_l4d2ctl");
 const FISH: &[(&str, &str)] = files!("completions/fish": "l4d2ctl.fish");
 
-/// Each file's place below the prefix, or an absolute one, and its text.
-pub(super) fn all() -> impl Iterator<Item = (PathBuf, &'static str)> {
+/// Each file's place below the prefix, or an absolute one, and its text. Packages have places of their own.
+pub(super) fn all(packaged: bool) -> impl Iterator<Item = (PathBuf, &'static str)> {
     let man = MAN.iter().map(|(name, text)| {
         let section = name.rsplit('.').next().unwrap_or_default();
         (format!("share/man/man{section}"), *name, *text)
     });
     let completions = [
         ("share/bash-completion/completions", BASH),
-        ("share/zsh/site-functions", ZSH),
+        (if packaged { "share/zsh/vendor-completions" } else { "share/zsh/site-functions" }, ZSH),
         // fish looks into /usr/local/share only where a desktop has set XDG_DATA_DIRS.
-        ("/etc/fish/completions", FISH),
+        (if packaged { "share/fish/vendor_completions.d" } else { "/etc/fish/completions" }, FISH),
     ];
     let completions = completions
         .into_iter()
@@ -77,6 +77,6 @@ mod tests {
             there.sort_unstable();
             assert_eq!(there, files.iter().map(|(name, _)| *name).collect::<Vec<_>>(), "{directory}");
         }
-        assert!(all().any(|(path, _)| path.ends_with("share/man/man8/left4me-server@.service.8")));
+        assert!(all(false).any(|(path, _)| path.ends_with("share/man/man8/left4me-server@.service.8")));
     }
 }

@@ -18,7 +18,7 @@ pub(crate) use leftovers::leftovers;
 use leftovers::remove_leftovers;
 pub(crate) use moment::Moment;
 use rootfs::install_tools;
-pub(crate) use rootfs::{RootFs, install_compiler, install_cxx_compiler, install_packages, promtool};
+pub(crate) use rootfs::{RootFs, install_compiler, install_cxx_compiler, install_packages, linters, promtool};
 pub(crate) use vm::{Vm, agent};
 
 /// Where the programs to install lie in a machine.

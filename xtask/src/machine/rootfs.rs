@@ -16,6 +16,9 @@ pub(crate) enum RootFs {
     Plain,
     /// A container engine besides, which is large, and what the bench compares us with.
     Podman,
+    /// What looks at the Debian package, not to be booted: this Debian's own, as an older one's does not know what is right
+    /// today.
+    Linters,
 }
 
 impl RootFs {
@@ -28,6 +31,7 @@ impl RootFs {
             }
             // It only recommends a runtime and what makes its network.
             Self::Podman => "systemd,systemd-sysv,dbus,sudo,procps,util-linux,libpam-systemd,udev,podman,crun,netavark",
+            Self::Linters => "lintian,shellcheck",
         }
     }
 }
@@ -51,13 +55,14 @@ pub(super) fn cached(kind: RootFs) -> Result<PathBuf> {
     fs::create_dir_all(directory())?;
     // Named as machines are: what a killed run leaves is removed by the next.
     let temporary = directory().join(new_name());
-    println!("making a Debian 13 root file system (once)");
+    println!("making a Debian 13 root file system with {packages} (once)");
     succeed(
         Command::new("mmdebstrap")
             .args(["--quiet", "--variant=minbase", &format!("--include={packages}"), "trixie"])
             .arg(&temporary)
             .arg(mirror()?),
     )?;
+    fs::create_dir_all(temporary.join("etc/systemd/system"))?;
     for unit in MASKED {
         std::os::unix::fs::symlink("/dev/null", temporary.join("etc/systemd/system").join(unit))?;
     }
@@ -67,6 +72,12 @@ pub(super) fn cached(kind: RootFs) -> Result<PathBuf> {
         renamed => renamed?,
     }
     Ok(tree)
+}
+
+/// A tree to be run with `chroot`.
+pub(crate) fn linters() -> Result<PathBuf> {
+    install_tools(false)?;
+    cached(RootFs::Linters)
 }
 
 /// FNV-1a: enough to tell two lists apart.

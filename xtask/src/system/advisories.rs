@@ -283,7 +283,7 @@ pub(super) fn only_root_changes_what_is_installed(host: &mut Host) -> Result<()>
     let others = format!(
         "find /usr/local/bin/l4d2ctl {HELPERS} /usr/local/lib/systemd /usr/local/lib/sysusers.d /usr/local/lib/tmpfiles.d \
          /usr/local/share/bash-completion /usr/local/share/zsh /etc/fish/completions /usr/local/share/man/man5 \
-         /etc/left4me /etc/sudoers.d/left4me \\( -perm /022 -o ! -user root -o ! -group root \\)"
+         /etc/left4me /etc/sudoers.d/left4me-local \\( -perm /022 -o ! -user root -o ! -group root \\)"
     );
     let install = format!("{BIN_DIR}/xtask install --bin-dir {BIN_DIR}");
     for umask in ["0", "077"] {
@@ -314,7 +314,7 @@ pub(super) fn only_root_changes_what_is_installed(host: &mut Host) -> Result<()>
     host.ok(&format!("cp -a /etc/passwd /tmp/passwd && sudo -u left4me ln -s /etc/passwd {ROOT}/tmp/link"))?;
     host.ok(&format!("{BIN_DIR}/xtask uninstall"))?;
     let left = host.machine.run(&format!(
-        "ls -d {HELPERS} /etc/sudoers.d/left4me /etc/left4me /usr/local/bin/l4d2ctl \
+        "ls -d {HELPERS} /etc/sudoers.d/left4me-local /etc/left4me /usr/local/bin/l4d2ctl \
              /usr/local/lib/systemd/system/left4me-* \
              $(find /usr/local/share /etc/fish -name '*l4d2ctl*' -o -name 'left4me*') /etc/systemd/system/timers.target.wants/left4me-*"
     ))?;

@@ -11,6 +11,7 @@ mod limits;
 mod live;
 mod locks;
 mod metrics;
+mod package;
 mod sandboxed;
 mod shells;
 mod trouble;
@@ -56,6 +57,14 @@ pub(crate) const TESTS: &[Test] = &[
     test("start and restart wait, and the game's console answers", Both, false, live::waiting_and_talking),
     test("metrics of a server are what systemd says", Both, true, metrics::figures_are_systemd_s),
     test("metrics that are served and written please promtool", Container, false, metrics::served_and_written),
+    test("the package holds what is listed, and is the same when built again", Container, false, package::contents),
+    test("lintian and shellcheck find nothing in the package", Container, false, package::linted),
+    test(
+        "the package is installed, upgraded under servers, removed, purged and installed again",
+        Container,
+        false,
+        package::life,
+    ),
     test("a game sees Steam's library, its own files and little else", Both, true, life::sandbox),
     test("the unit verifies in silence, and its exposure is 1.5 or less", Both, false, life::unit_is_sound),
     test("a crash is followed by a restart", Both, false, trouble::restart_after_crash),

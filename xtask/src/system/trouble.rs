@@ -156,10 +156,10 @@ pub(super) fn wrong_setup(host: &mut Host) -> Result<()> {
     let missing = host.l4("start a")?;
     host.ok("mv /tmp/left4me-systemctl /usr/local/libexec/left4me/")?;
     ensure!(missing.code == 1 && missing.stderr.contains("left4me-systemctl is missing"), "{}", missing.text());
-    host.ok("mv /etc/sudoers.d/left4me /tmp/")?;
+    host.ok("mv /etc/sudoers.d/left4me-local /tmp/")?;
     let password = host.l4("start a")?;
     let doctor = host.l4("doctor")?;
-    host.ok("mv /tmp/left4me /etc/sudoers.d/")?;
+    host.ok("mv /tmp/left4me-local /etc/sudoers.d/")?;
     ensure!(
         password.code == 1 && password.stderr.contains("password is required") && password.stderr.contains("hint:"),
         "{}",
