@@ -4,6 +4,7 @@
 
 mod advisories;
 mod attack;
+mod documents;
 mod helpers;
 mod hostile;
 mod life;
@@ -64,6 +65,15 @@ pub(crate) const TESTS: &[Test] = &[
         Container,
         false,
         package::life,
+    ),
+    test("from a bare Debian to a server, as docs/quickstart.md says", Container, false, documents::quickstart),
+    test("mods, maps and configs as overlays, as docs/overlays.md says", Container, false, documents::overlays),
+    test("a server of another manager's moves here, as docs/migrating.md says", Container, false, documents::migrating),
+    test(
+        "the sessions in README.md and docs/operating.md do what they say",
+        Container,
+        false,
+        documents::readme_and_operating,
     ),
     test("a game sees Steam's library, its own files and little else", Both, true, life::sandbox),
     test("the unit verifies in silence, and its exposure is 1.5 or less", Both, false, life::unit_is_sound),
