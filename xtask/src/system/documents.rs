@@ -43,6 +43,10 @@ pub(super) fn quickstart(_: &mut Host) -> Result<()> {
     run_all(&[QUICKSTART])
 }
 
+pub(super) fn overlays(_: &mut Host) -> Result<()> {
+    run_all(&[QUICKSTART, OVERLAYS])
+}
+
 pub(super) fn migrating(_: &mut Host) -> Result<()> {
     run_all(&[QUICKSTART, MIGRATING])
 }

@@ -67,6 +67,7 @@ pub(crate) const TESTS: &[Test] = &[
         package::life,
     ),
     test("from a bare Debian to a server, as docs/quickstart.md says", Container, false, documents::quickstart),
+    test("mods, maps and configs as overlays, as docs/overlays.md says", Container, false, documents::overlays),
     test("a server of another manager's moves here, as docs/migrating.md says", Container, false, documents::migrating),
     test(
         "the sessions in README.md and docs/operating.md do what they say",
