@@ -86,16 +86,20 @@ impl Host {
             check("steamcmd", "SteamCMD", false, steam::steamcmd()),
             check("lib32", "32-bit libraries", false, steam::lib32()),
             check("steam-client", "~/.steam", false, steam::client(self.home())),
-            check("unit", "systemd unit", systemd, systemd::unit()),
+            check("unit", "systemd unit", systemd, systemd::unit(self.root())),
             check("helpers", "root helpers", systemd, systemd::helpers()),
             check("sudo", "sudo rules", systemd, systemd::sudo_rules()),
+            check("installations", "installations", systemd, systemd::single()),
         ]
     }
 }
 
 /// Errors about the root directory know who may use it or how it is made.
 fn mends(error: &Error) -> String {
-    error.hint_text().unwrap_or("sudo cargo xtask install").to_owned()
+    error
+        .hint_text()
+        .unwrap_or("sudo apt install ./left4me_VERSION_amd64.deb, or from source sudo cargo xtask install")
+        .to_owned()
 }
 
 fn check(id: &'static str, what: &'static str, needed: bool, finding: Finding) -> Check {

@@ -55,7 +55,7 @@ impl Host {
             }
             (Some(SupervisorKind::Systemd), None) => {
                 return Err(Error::new(ErrorKind::WrongSupervisor, "left4me's systemd unit is not installed")
-                    .hint("`sudo cargo xtask install` installs it; LEFT4ME_SUPERVISOR=embedded does without"));
+                    .hint("left4me's package or `sudo cargo xtask install` installs it; LEFT4ME_SUPERVISOR=embedded does without"));
             }
         };
         Ok(Self::new(root, supervisor, None))
@@ -140,7 +140,7 @@ impl Host {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Err(Error::new(ErrorKind::NotFound, format!("the root directory {label} does not exist"))
-                    .hint("`sudo cargo xtask install` makes it; LEFT4ME_ROOT names another, which `mkdir` makes"));
+                    .hint("left4me's package or `sudo cargo xtask install` makes it; LEFT4ME_ROOT names another, which `mkdir` makes"));
             }
             Err(error) => return Err(Error::io(format!("can't look at the root directory {label}"), error)),
         };

@@ -61,6 +61,18 @@ pub(crate) const TESTS: &[Test] = &[
     test("the package holds what is listed, and is the same when built again", Container, false, package::contents),
     test("lintian and shellcheck find nothing in the package", Container, false, package::linted),
     test(
+        "the package and an installation from source live side by side, and doctor says so",
+        Container,
+        false,
+        package::odd::beside_source,
+    ),
+    test(
+        "the package survives half installations, odd names, links and stopped servers",
+        Container,
+        false,
+        package::odd::odd_states,
+    ),
+    test(
         "the package is installed, upgraded under servers, removed, purged and installed again",
         Container,
         false,

@@ -53,7 +53,7 @@ fn an_update_that_was_broken_off() {
 fn only_what_is_needed_makes_it_fail() {
     let sandbox = Sandbox::with_game();
     // Whatever this machine has of them, the embedded supervisor does without.
-    for id in ["steamcmd", "lib32", "unit", "helpers", "sudo"] {
+    for id in ["steamcmd", "lib32", "unit", "helpers", "sudo", "installations"] {
         let (check, code) = check(&sandbox, id);
         assert!(
             code == 0 && check["state"] != "missing" && (check["state"] == "ok") == check["fix"].is_null(),

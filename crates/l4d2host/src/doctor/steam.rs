@@ -66,7 +66,8 @@ pub(super) fn steamcmd() -> Finding {
 pub(super) fn lib32() -> Finding {
     let dirs = ["/lib/i386-linux-gnu", "/usr/lib/i386-linux-gnu", "/lib32", "/usr/lib32", "/lib", "/usr/lib"];
     let find = |name: &str| dirs.iter().map(|dir| Path::new(dir).join(name)).find(|path| path.exists());
-    let fix = "sudo dpkg --add-architecture i386 && sudo apt update && sudo apt install libc6:i386 libgcc-s1:i386";
+    let fix = "sudo dpkg --add-architecture i386 && sudo apt update && sudo apt install libc6:i386 libgcc-s1:i386 \
+               (SteamCMD and the game are 32-bit programs; where i386 packages are not wanted, lib32gcc-s1 does for them)";
     let Some(loader) = find("ld-linux.so.2") else { return lack("no 32-bit loader (ld-linux.so.2)", fix) };
     // In the last two lie 64-bit ones where the distribution has no multiarch.
     match dirs[..4].iter().map(|dir| Path::new(dir).join("libgcc_s.so.1")).find(|path| path.exists()) {

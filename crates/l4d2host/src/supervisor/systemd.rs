@@ -78,7 +78,7 @@ impl Systemd {
         let helper = self.helper(helper);
         if !helper.is_file() {
             return Err(Error::new(ErrorKind::Unsupported, format!("the helper {} is missing", helper.display()))
-                .hint("`sudo cargo xtask install` installs it again"));
+                .hint("`l4d2ctl doctor` says what installs it again"));
         }
         let mut sudo = command("/usr/bin/sudo");
         sudo.arg("-n").arg(helper).args(args);

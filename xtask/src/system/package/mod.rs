@@ -1,5 +1,7 @@
 //! The Debian package, on machines of its own, where nothing is installed from source.
 
+pub(super) mod odd;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -38,7 +40,7 @@ fn make_later(package: &Path, later: &Path) -> Result<()> {
 }
 
 /// What lies in the package: each path with mode, owner and group. A change of it is a decision, to be made there.
-const CONTENTS: &str = include_str!("../../../dist/debian/contents");
+const CONTENTS: &str = include_str!("../../../../dist/debian/contents");
 
 pub(super) fn contents(_: &mut Host) -> Result<()> {
     let package = deb::package()?;
@@ -154,8 +156,9 @@ pub(super) fn life(_: &mut Host) -> Result<()> {
     let pids = [host.unit_pid("a")?, host.unit_pid("b")?];
     host.ok(&format!("dpkg -i {LATER} 2>&1"))?;
     ensure!([host.unit_pid("a")?, host.unit_pid("b")?] == pids, "an upgrade restarted a server");
-    let unit = host.ok("systemctl cat left4me-server@a")?;
-    ensure!(unit.contains(MARK), "systemd has not read the new unit: {unit}");
+    // What the manager has loaded, and not what lies on the disk.
+    let loaded = host.ok("systemctl show -P Environment left4me-server@a")?;
+    ensure!(MARK.ends_with(loaded.trim()) && !loaded.trim().is_empty(), "systemd has not read the new unit: {loaded}");
     host.l4_ok("stop a")?;
     host.expect_state("a", "stopped")?;
     ensure!(host.mounts()? == 1, "the new unit did not unmount what the old one mounted");
