@@ -113,7 +113,7 @@ fn measure(name: &str) -> Result<Part> {
         return Ok(part);
     }
     make_ready(false)?;
-    let mut machine = Container::boot_with(if name == "create" { RootFs::Podman } else { RootFs::Plain })?;
+    let mut machine = Container::boot_with(RootFs::Bench)?;
     if ["create", "cache"].contains(&name) {
         install_programs(&mut machine)?;
         measure::install_large(&mut machine)?;

@@ -5,15 +5,14 @@
 
 use std::io::Read;
 
-use names::{InstanceName, Layer, OverlayRef};
+use names::InstanceName;
 use overlay::beneath::Dir;
-use rustix::io::Errno;
 use serde::Serialize;
 
 use crate::aside::{Aside, open_swept};
-use crate::closest::closest;
 use crate::instance::{self, Instance, is_damage};
 use crate::lock::Lock;
+use crate::overlays::check_overlays;
 use crate::spec::{Spec, SpecSource};
 use crate::staging::Staged;
 use crate::{Error, ErrorKind, Host, InstanceState, Result, Revision};
@@ -71,45 +70,6 @@ pub(crate) fn check_revision(name: &InstanceName, is: Option<&Revision>, wanted:
     let is = is.map_or("not there".to_owned(), |is| format!("at revision {}", is.as_str()));
     let message = format!("instance {name} is {is}, not at revision {}", wanted.as_str());
     Err(Error::new(ErrorKind::RevisionMismatch, message).hint(format!("`l4d2ctl status {name}` shows the revision")))
-}
-
-/// Each overlay of a spec is there.
-pub(crate) fn check_overlays(root: &Dir, spec: &Spec) -> Result<()> {
-    for entry in &spec.overlays {
-        let path = Layer::Overlay(entry.overlay.clone()).relative_path();
-        let place = root.label_of(&path);
-        let why = match root.open_dir(&path).map_err(|error| (error.errno(), error)) {
-            Ok(_) => continue,
-            Err((Some(Errno::NOENT), _)) => format!("looked for it at {place}"),
-            Err((Some(Errno::LOOP), _)) => format!("{place} is, or lies behind, a symbolic link"),
-            Err((Some(Errno::NOTDIR), _)) => format!("{place} is not a directory"),
-            Err((_, error)) => return Err(error.into()),
-        };
-        return Err(Error::new(ErrorKind::OverlayMissing, format!("overlay {} is not there: {why}", entry.overlay))
-            .hint(format!("{}put the overlay's files into {place}", meant_overlay(root, &entry.overlay))));
-    }
-    Ok(())
-}
-
-/// "did you mean REF? " where an overlay is there whose every component is the same or close.
-fn meant_overlay(root: &Dir, wanted: &OverlayRef) -> String {
-    let meant = || {
-        let mut dir = root.open_dir("overlays").ok()?;
-        let mut meant = Vec::new();
-        for component in wanted.to_string().split('/') {
-            let found = match dir.open_dir(component) {
-                Ok(_) => component.to_owned(),
-                Err(_) => {
-                    let names = dir.entries().ok()?;
-                    closest(component, names.iter().filter_map(|name| name.to_str()))?.to_owned()
-                }
-            };
-            dir = dir.open_dir(&found).ok()?;
-            meant.push(found);
-        }
-        meant.join("/").parse::<OverlayRef>().ok().filter(|meant| meant != wanted)
-    };
-    meant().map_or_else(String::new, |meant| format!("did you mean {meant}? Otherwise "))
 }
 
 /// Two servers can't have one port. An instance whose files are damaged has none that could be known.

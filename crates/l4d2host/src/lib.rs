@@ -41,6 +41,7 @@ mod start;
 mod status;
 mod steam;
 mod supervisor;
+mod texts;
 mod usage;
 mod wait;
 

@@ -1,4 +1,4 @@
-//! Which overlays there are, and which instances use them.
+//! Which overlays there are, that those of a spec are, and which instances use them.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,10 @@ use overlay::beneath::Dir;
 use rustix::io::Errno;
 use serde::Serialize;
 
-use crate::closest::did_you_mean;
+use crate::closest::closest;
 use crate::instance::{self, Instance};
+use crate::spec::Spec;
+use crate::texts::{as_text, as_texts};
 use crate::{Error, ErrorKind, Host, Result};
 
 /// What makes a directory an overlay where nobody names it: it is laid out like the game.
@@ -30,14 +32,6 @@ pub struct OverlayStatus {
     pub instances: Vec<InstanceName>,
 }
 
-fn as_text<S: serde::Serializer>(overlay: &OverlayRef, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-    serializer.serialize_str(overlay.as_str())
-}
-
-fn as_texts<S: serde::Serializer>(names: &[InstanceName], serializer: S) -> std::result::Result<S::Ok, S::Error> {
-    serializer.collect_seq(names.iter().map(InstanceName::as_str))
-}
-
 impl Host {
     /// The overlays of these refs, or all: those that are found and those that specs name, sorted. A ref that is neither there
     /// nor named is an error.
@@ -56,11 +50,10 @@ impl Host {
                 used.entry(overlay).or_default();
             }
         } else {
-            for overlay in wanted {
-                if !used.contains_key(overlay) && !exists(&root, overlay)? {
-                    return Err(not_found(&root, overlay, used.into_keys()));
-                }
-            }
+            wanted
+                .iter()
+                .filter(|overlay| !used.contains_key(overlay))
+                .try_for_each(|overlay| check(&root, overlay))?;
             let mut of_all = std::mem::take(&mut used);
             used.extend(wanted.iter().map(|overlay| (overlay.clone(), of_all.remove(overlay).unwrap_or_default())));
         }
@@ -69,26 +62,61 @@ impl Host {
     }
 }
 
-fn not_found(root: &Dir, wanted: &OverlayRef, used: impl Iterator<Item = OverlayRef>) -> Error {
-    let known: Vec<OverlayRef> = refs(root).unwrap_or_default().into_iter().chain(used).collect();
-    let hint =
-        format!("{}`l4d2ctl overlays` lists all", did_you_mean(wanted.as_str(), known.iter().map(OverlayRef::as_str)));
-    let place = root.label_of(Layer::Overlay(wanted.clone()).relative_path());
-    Error::new(ErrorKind::OverlayMissing, format!("overlay {wanted} is not there: looked for it at {place}")).hint(hint)
+/// Each overlay of a spec is there.
+pub(crate) fn check_overlays(root: &Dir, spec: &Spec) -> Result<()> {
+    spec.overlays.iter().try_for_each(|entry| check(root, &entry.overlay))
+}
+
+/// An overlay is there. A link to one, or behind one, is none: root's helper would not follow it either.
+fn check(root: &Dir, overlay: &OverlayRef) -> Result<()> {
+    let path = Layer::Overlay(overlay.clone()).relative_path();
+    let place = root.label_of(&path);
+    let why = match root.open_dir(&path).map_err(|error| (error.errno(), error)) {
+        Ok(_) => return Ok(()),
+        Err((Some(Errno::NOENT), _)) => format!("looked for it at {place}"),
+        Err((Some(Errno::LOOP), _)) => format!("{place} is, or lies behind, a symbolic link"),
+        Err((Some(Errno::NOTDIR), _)) => format!("{place} is not a directory"),
+        Err((_, error)) => return Err(error.into()),
+    };
+    Err(Error::new(ErrorKind::OverlayMissing, format!("overlay {overlay} is not there: {why}"))
+        .hint(format!("{}put the overlay's files into {place}", meant(root, overlay))))
 }
 
 fn exists(root: &Dir, overlay: &OverlayRef) -> Result<bool> {
-    Ok(open(root, Layer::Overlay(overlay.clone()).relative_path())?.is_some())
+    match check(root, overlay) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::OverlayMissing => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
-/// A directory; none where there is nothing, something else, or a link, which root would not follow either.
-fn open(dir: &Dir, path: impl AsRef<std::path::Path>) -> Result<Option<Dir>> {
-    match dir.open_dir(path) {
+/// "did you mean REF? " where an overlay is there whose every component is the same or close.
+fn meant(root: &Dir, wanted: &OverlayRef) -> String {
+    let meant = || {
+        let mut dir = root.open_dir("overlays").ok()?;
+        let mut meant = Vec::new();
+        for component in wanted.to_string().split('/') {
+            let found = match dir.open_dir(component) {
+                Ok(_) => component.to_owned(),
+                Err(_) => {
+                    let names = dir.entries().ok()?;
+                    closest(component, names.iter().filter_map(|name| name.to_str()))?.to_owned()
+                }
+            };
+            dir = dir.open_dir(&found).ok()?;
+            meant.push(found);
+        }
+        meant.join("/").parse::<OverlayRef>().ok().filter(|meant| meant != wanted)
+    };
+    meant().map_or_else(String::new, |meant| format!("did you mean {meant}? Otherwise "))
+}
+
+/// A directory; none where there is nothing, something else, or a link.
+fn open(dir: &Dir, name: &str) -> Result<Option<Dir>> {
+    match dir.open_dir(name).map_err(|error| (error.errno(), error)) {
         Ok(dir) => Ok(Some(dir)),
-        Err(error) => match error.errno() {
-            Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
-            _ => Err(error.into()),
-        },
+        Err((Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP), _)) => Ok(None),
+        Err((_, error)) => Err(error.into()),
     }
 }
 

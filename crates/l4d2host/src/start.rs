@@ -7,9 +7,10 @@ use serde::Serialize;
 use crate::aside::open_swept;
 use crate::generations::chain;
 use crate::generations::versions::Versions;
-use crate::initialize::{check_overlays, make_runtime};
+use crate::initialize::make_runtime;
 use crate::instance::Instance;
 use crate::lock::Lock;
+use crate::overlays::check_overlays;
 use crate::staging::Staged;
 use crate::{Error, ErrorKind, Host, InstanceState, Result, Revision};
 

@@ -3,6 +3,7 @@
 use names::{InstanceName, Port};
 use serde::Serialize;
 
+use crate::texts::as_text;
 use crate::{Live, StatusProblem};
 
 /// Names one content of a spec: the first 16 hex digits of its bytes' SHA-256.
@@ -183,10 +184,6 @@ impl InstanceStatus {
 /// Now, in seconds since 1970.
 pub(crate) fn now() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs())
-}
-
-fn as_text<S: serde::Serializer>(name: &InstanceName, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(name.as_str())
 }
 
 // serde hands over a reference to the field, whatever its size.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::measure::{ROOT, as_user, first_answer, for_all, initialize, number, shell};
+use super::measure::{ROOT, as_user, first_answer, for_all, initialize, make_copy_unit, shell, sum};
 use super::report::{Finding, Row, Target};
 
 const SERVERS: u16 = 10;
@@ -20,12 +20,8 @@ const ROUNDS: usize = 3;
 /// The simulated server reads and hashes all its files before it answers, and then, with a long pause, once more.
 const READS: &str = "arguments: [\"+sim_rehash\", \"3600000\"]\n";
 
-const COPY: &str = "[Service]\nType=exec\nUser=left4me\nWorkingDirectory=/srv/bench/copy-%i\n\
-    ExecStart=/srv/bench/copy-%i/srcds_linux -game left4dead2 -norestart -strictportbind +hostport %i +sim_rehash 3600000\n";
-
 pub(super) fn run() -> Result<Vec<Finding>> {
-    fs::write("/etc/systemd/system/copy@.service", COPY)?;
-    shell("systemctl daemon-reload")?;
+    make_copy_unit("+sim_rehash 3600000")?;
     for port in ports() {
         initialize(&format!("c{port}"), port, READS)?;
         shell(&format!(
@@ -105,13 +101,10 @@ fn evict(tree: &str) -> Result<()> {
 }
 
 fn size(tree: &str) -> Result<f64> {
-    number(&format!("find {tree} -type f -printf '%s\\n' | awk '{{ sum += $1 }} END {{ print sum + 0 }}'"))
+    sum(&format!("find {tree} -type f -printf '%s\\n'"))
 }
 
 /// By cachestat(2) or mincore(2).
 fn resident(tree: &str) -> Result<f64> {
-    number(&format!(
-        "find {tree} -type f -size +0 -print0 | xargs -0 fincore --bytes --noheadings --output RES | \
-         awk '{{ sum += $1 }} END {{ print sum + 0 }}'"
-    ))
+    sum(&format!("find {tree} -type f -size +0 -exec fincore --bytes --noheadings --output RES {{}} +"))
 }

@@ -1,19 +1,14 @@
 //! From nothing to a server that answers: ours beside a container of podman, and beside a full copy of the game.
 
-use std::fs;
 use std::time::Duration;
 
 use anyhow::Result;
 
-use super::measure::{ROOT, as_user, first_answer, initialize, shell, time};
+use super::measure::{ROOT, as_user, first_answer, initialize, make_copy_unit, shell, time};
 use super::report::{Finding, Row, Target};
 
 const ROUNDS: u16 = 9;
 const LIMIT: Duration = Duration::from_secs(60);
-
-/// The simulated server in a copy of the game, named by its port.
-const COPY: &str = "[Service]\nType=exec\nUser=left4me\nWorkingDirectory=/srv/bench/copy-%i\n\
-    ExecStart=/srv/bench/copy-%i/srcds_linux -game left4dead2 -norestart -strictportbind +hostport %i\n";
 
 /// One way to get a server at a port, and to be rid of it.
 struct Way {
@@ -61,8 +56,7 @@ pub(super) fn run() -> Result<Vec<Finding>> {
 fn prepare() -> Result<()> {
     shell("mkdir -p /srv/bench/image/tmp")?;
     shell(&format!("cp -a {ROOT}/installation /srv/bench/image/game"))?;
-    fs::write("/etc/systemd/system/copy@.service", COPY)?;
-    shell("systemctl daemon-reload")?;
+    make_copy_unit("")?;
     // Its first run makes its store.
     create_podman(27099)?;
     first_answer(27099, LIMIT)?;

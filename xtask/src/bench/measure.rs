@@ -68,12 +68,30 @@ pub(super) fn compare(
     Ok(Row::compared(name, "ms", Some(target), &a, &b))
 }
 
+/// Makes the unit `copy@PORT`, the simulated server in a full copy of the game in `/srv/bench/copy-PORT`, with more arguments.
+pub(super) fn make_copy_unit(more: &str) -> Result<()> {
+    let unit = format!(
+        "[Service]\nType=exec\nUser=left4me\nWorkingDirectory=/srv/bench/copy-%i\nExecStart=/srv/bench/copy-%i/srcds_linux \
+         -game left4dead2 -norestart -strictportbind +hostport %i {more}\n"
+    );
+    std::fs::write("/etc/systemd/system/copy@.service", unit)?;
+    shell("systemctl daemon-reload")
+}
+
 /// The first word of what a script prints.
 pub(super) fn word(script: &str) -> Result<String> {
     let output = Command::new("/bin/sh").args(["-c", script]).stdin(Stdio::null()).output()?;
     ensure!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8_lossy(&output.stdout);
     Ok(text.split_whitespace().next().with_context(|| format!("{script} prints nothing"))?.to_owned())
+}
+
+/// The sum of the numbers that a script prints. It is no pipe into awk: a program that fails there is not noticed.
+pub(super) fn sum(script: &str) -> Result<f64> {
+    let output = Command::new("/bin/sh").args(["-c", script]).stdin(Stdio::null()).output()?;
+    ensure!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.split_whitespace().map(|word| word.parse::<f64>().with_context(|| format!("{script} prints {word:?}"))).sum()
 }
 
 pub(super) fn number(script: &str) -> Result<f64> {
@@ -104,7 +122,8 @@ pub(super) fn first_answer(port: u16, limit: Duration) -> Result<()> {
         match got.map(|size| &answer[..size]) {
             Ok([0xff, 0xff, 0xff, 0xff, b'A', challenge @ ..]) => question = [QUESTION, challenge].concat(),
             Ok([0xff, 0xff, 0xff, 0xff, b'I', ..]) => return Ok(()),
-            // So often it is looked: there is nothing to wait on.
+            // A closed port refuses at once, and nothing tells when it opens. Against what is measured, which is tens of
+            // milliseconds and more, this is little.
             _ => std::thread::sleep(Duration::from_millis(1)),
         }
     }

@@ -8,7 +8,8 @@ macro_rules! files {
     };
 }
 
-/// The man pages; the section is what stands behind the last dot.
+/// The man pages; the section is what stands behind the last dot. Of a new command `cargo xtask docs` comes first, which writes
+/// the page, and then its line here.
 const MAN: &[(&str, &str)] = files!("man":
     "l4d2ctl-ban.1",
     "l4d2ctl-console.1",

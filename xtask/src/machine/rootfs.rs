@@ -14,8 +14,8 @@ use crate::build::succeed;
 pub(crate) enum RootFs {
     /// What the tests need.
     Plain,
-    /// A container engine besides, which is large, and what the bench compares us with.
-    Podman,
+    /// What the bench needs: a container engine to compare us with, which is large, and fincore.
+    Bench,
     /// What looks at the Debian package, not to be booted: this Debian's own, as an older one's does not know what is right
     /// today.
     Linters,
@@ -29,8 +29,10 @@ impl RootFs {
                 "systemd,systemd-sysv,dbus,sudo,procps,util-linux,libpam-systemd,linux-image-cloud-amd64,kmod,udev,\
                  bash-completion,zsh,fish,man-db,mandoc,groff"
             }
-            // It only recommends a runtime and what makes its network.
-            Self::Podman => "systemd,systemd-sysv,dbus,sudo,procps,util-linux,libpam-systemd,udev,podman,crun,netavark",
+            // podman only recommends a runtime and what makes its network.
+            Self::Bench => {
+                "systemd,systemd-sysv,dbus,sudo,procps,util-linux,util-linux-extra,libpam-systemd,udev,podman,crun,netavark"
+            }
             Self::Linters => "lintian,shellcheck",
         }
     }

@@ -41,7 +41,7 @@ fn a_ref_that_is_none_is_told() {
     fs::create_dir_all(sandbox.root().join("overlays/standard/left4dead2")).unwrap();
     let ran = sandbox.run(&["overlays", "standrad"]);
     assert!(ran.code == 1 && ran.stderr.contains("overlay standrad is not there"), "{ran:?}");
-    assert!(ran.stderr.contains("did you mean standard? `l4d2ctl overlays` lists all"), "{ran:?}");
+    assert!(ran.stderr.contains("did you mean standard? Otherwise put the overlay's files into "), "{ran:?}");
     let ran = sandbox.run(&["overlays", "../etc"]);
     assert!(ran.code == 2 && ran.stderr.contains("overlay ref"), "{ran:?}");
 }

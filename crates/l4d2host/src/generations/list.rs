@@ -7,6 +7,7 @@ use super::chain::{self, MANIFESTS, manifest_name};
 use super::manifest::Manifest;
 use super::versions::{Version, Versions};
 use crate::lock::Lock;
+use crate::texts::as_texts;
 use crate::{Error, ErrorKind, Host, Result, start};
 
 /// A version, and what it is to the instances.
@@ -25,10 +26,6 @@ pub struct VersionStatus {
     /// The instances whose next start will be on it, and that do not run on it now.
     #[serde(serialize_with = "as_texts")]
     pub next_start: Vec<InstanceName>,
-}
-
-fn as_texts<S: serde::Serializer>(names: &[InstanceName], serializer: S) -> std::result::Result<S::Ok, S::Error> {
-    serializer.collect_seq(names.iter().map(InstanceName::as_str))
 }
 
 impl Host {
