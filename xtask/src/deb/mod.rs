@@ -3,8 +3,10 @@
 //! The files are laid out in `target/debian/tree` as they will lie on the host, from the list that `cargo xtask install` has,
 //! too. What the package says of itself is in `crates/l4d2ctl/Cargo.toml`, and its scripts are in `dist/debian`.
 
+pub(crate) mod copyright;
 mod tree;
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -17,8 +19,8 @@ use crate::tools;
 /// What Debian's tools are told of the machine: programs are static, so this is all that matters.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Whom Debian's tools name. `SECURITY.md` says how people reach us.
-const MAINTAINER: &str = "left4me developers <left4me@users.noreply.invalid>";
+/// Whom Debian's tools name: `authors` in the workspace's `Cargo.toml`.
+const MAINTAINER: &str = env!("CARGO_PKG_AUTHORS");
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
     ensure!(args.is_empty(), "`cargo xtask deb` takes no arguments");
@@ -45,6 +47,9 @@ pub(crate) fn build() -> Result<PathBuf> {
     let epoch = epoch()?;
     let debian = project().join("target/debian");
     tree::lay_out(&debian.join("tree"), &programs, &epoch)?;
+    // Not in the tree: cargo-deb puts one of its own there, unless it is told of this one.
+    let copyright = debian.join("copyright");
+    fs::write(&copyright, copyright::copyright()?).with_context(|| format!("can't write {}", copyright.display()))?;
     let package = debian.join(format!("left4me_{}_amd64.deb", env!("CARGO_PKG_VERSION")));
     // No `strip`: the programs are stripped. The same bytes for the same commit: all times are the commit's.
     let mut command = Command::new(tools::CARGO_DEB.path());

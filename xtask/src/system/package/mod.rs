@@ -65,7 +65,17 @@ pub(super) fn contents(_: &mut Host) -> Result<()> {
         only(&expected, &found, "-"),
         only(&found, &expected, "+")
     );
+    copyright(&package)?;
     again(&package)
+}
+
+/// It names what is linked into its programs.
+fn copyright(package: &Path) -> Result<()> {
+    let read = "dpkg-deb --fsys-tarfile \"$0\" | tar -xO ./usr/share/doc/left4me/copyright";
+    let said = output_of(Command::new("sh").args(["-ec", read]).arg(package))?;
+    ensure!(said.contains("\nFiles: vendor/rustix-") && !said.contains("vendor/jsonschema-"), "{said}");
+    ensure!(said == deb::copyright::copyright()?, "it is not what was written for it");
+    Ok(())
 }
 
 /// The same commit gives the same bytes.
