@@ -7,20 +7,18 @@ use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
 use super::text::{Block, description, parse};
 
-/// The day of the version that the pages describe; to be changed with the version.
-const DATE: &str = "2026-11-26";
-
 /// What pages call the whole of them.
 const MANUAL: &str = "left4me";
 
-/// The page of `command` (built: it knows its name and the options that all commands share), and `sections` at its end.
-pub(super) fn of_command(command: &Command, sections: &str) -> Result<String> {
+/// The page of `command` (built: it knows its name and the options that all commands share), as of `day`, and `sections` at its
+/// end.
+pub(super) fn of_command(command: &Command, day: &str, sections: &str) -> Result<String> {
     let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let long = command.get_long_about().map(ToString::to_string).unwrap_or_default();
     let (body, examples) = description(&long);
 
-    let mut roff = head(&name, "1", &about);
+    let mut roff = head(&name, "1", day, &about);
     roff.control("SH", ["SYNOPSIS"]);
     roff.text(synopsis(command));
     roff.control("SH", ["DESCRIPTION"]);
@@ -47,11 +45,11 @@ pub(super) fn of_command(command: &Command, sections: &str) -> Result<String> {
 }
 
 /// A page of its own: the first line of its text is `# NAME(SECTION): what it is`.
-pub(super) fn of_text(text: &str) -> Result<String> {
+pub(super) fn of_text(text: &str, day: &str) -> Result<String> {
     let title = text.lines().next().and_then(|line| line.strip_prefix("# ")).context("a text without a title")?;
     let (name, rest) = title.split_once('(').context("a title without a section")?;
     let (section, about) = rest.split_once("): ").context("a title without a summary")?;
-    let mut roff = head(name, section, about);
+    let mut roff = head(name, section, day, about);
     blocks(&mut roff, &parse(super::text::sections(text)));
     Ok(wrapped(&roff.to_roff()))
 }
@@ -83,11 +81,11 @@ fn wrapped(page: &str) -> String {
     text
 }
 
-fn head(name: &str, section: &str, about: &str) -> Roff {
+fn head(name: &str, section: &str, day: &str, about: &str) -> Roff {
     let mut roff = Roff::new();
     let version = format!("left4me {}", env!("CARGO_PKG_VERSION"));
     let title = name.to_uppercase();
-    roff.control("TH", [title.as_str(), section, DATE, &version, MANUAL]);
+    roff.control("TH", [title.as_str(), section, day, &version, MANUAL]);
     // Words whole and spaces single, which a terminal needs more than an even margin.
     roff.control("nh", []);
     roff.control("ad", ["l"]);

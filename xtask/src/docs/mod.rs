@@ -16,6 +16,9 @@ use crate::build::project;
 /// What stands in `l4d2ctl.1` and in the reference behind the commands.
 const SECTIONS: &str = "docs/man/l4d2ctl.md";
 
+/// What says when this version was made.
+const CHANGELOG: &str = "CHANGELOG.md";
+
 /// Pages of their own, and the texts that they are made of.
 const PAGES: [(&str, &str); 2] = [
     ("dist/man/left4me-spec.5", "docs/man/left4me-spec.md"),
@@ -53,20 +56,31 @@ fn generate() -> Result<Vec<Generated>> {
     let sections = read(SECTIONS)?;
     let sections = text::sections(&sections);
     let operating = read("docs/operating.md")?;
+    let changelog = read(CHANGELOG)?;
+    let day = day(&changelog)?;
     let mut files = vec![
         ("docs/cli.md".to_owned(), reference::of(&command, sections)),
-        ("dist/man/l4d2ctl.1".to_owned(), man::of_command(&command, &main_sections(sections, &operating)?)?),
+        ("dist/man/l4d2ctl.1".to_owned(), man::of_command(&command, day, &main_sections(sections, &operating)?)?),
     ];
     for of in command.get_subcommands() {
         let see_also = see_also(&command, of.get_name());
-        files.push((format!("dist/man/l4d2ctl-{}.1", of.get_name()), man::of_command(of, &see_also)?));
+        files.push((format!("dist/man/l4d2ctl-{}.1", of.get_name()), man::of_command(of, day, &see_also)?));
     }
     for (page, text) in PAGES {
         let filled = read(text)?.replace("@LIMITS@", &limits(&read(UNIT)?)?);
-        files.push((page.to_owned(), man::of_text(&filled).with_context(|| format!("in {text}"))?));
+        files.push((page.to_owned(), man::of_text(&filled, day).with_context(|| format!("in {text}"))?));
     }
     files.extend(completions::all()?.map(|(name, script)| (name.to_owned(), script)));
     Ok(files)
+}
+
+/// The day of this version, which its pages are as of: `## VERSION, DAY` is its heading.
+fn day(changelog: &str) -> Result<&str> {
+    const HEADING: &str = concat!("## ", env!("CARGO_PKG_VERSION"), ", ");
+    changelog
+        .lines()
+        .find_map(|line| line.strip_prefix(HEADING))
+        .with_context(|| format!("{CHANGELOG} has no heading `{HEADING}DAY`"))
 }
 
 /// The sections of the main page, that of errors in its place.
