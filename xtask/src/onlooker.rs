@@ -25,7 +25,7 @@ pub(crate) fn held() -> Result<Held> {
     let source = |line: &str| Some(line.split_once(" overlay left4me-")?.1.split(' ').next()?.to_owned());
     let mut mounts: Vec<String> = text.lines().filter_map(source).collect();
     mounts.sort_unstable();
-    let records = entries("/run/left4me").into_iter().filter(|name| name != ".locks").collect();
+    let records = entries("/run/left4me").into_iter().filter(|name| !name.starts_with('.')).collect();
     let unit = |link: String| Some(link.strip_prefix("left4me-server@")?.strip_suffix(".service")?.to_owned());
     let enabled = entries(WANTS).into_iter().filter_map(unit).collect();
     Ok(Held { mounts, records, enabled })

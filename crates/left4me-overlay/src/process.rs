@@ -1,11 +1,10 @@
 //! Where the helper acts: what it reads of the environment, and PID 1's mount namespace.
 
-use std::fs;
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
 
 use overlay::{Error, Result};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
 /// What was read of the environment before it was cleared.
 #[derive(Debug)]
@@ -29,15 +28,11 @@ impl Environment {
 
 /// Leaves the mount namespace of the unit for PID 1's. Single-threaded, before anything is opened: a layer opened before
 /// is refused by the kernel, and the old working directory would keep a mount busy (`setns` moves it to the new root).
+///
+/// By a pidfd, as the unit's root has no `/proc` for root's steps.
 pub(crate) fn enter_pid1_mount_namespace() -> Result<()> {
-    let id = |path| {
-        fs::metadata(path).map(|m| (m.dev(), m.ino())).map_err(|e| Error::new(format!("can't read {path}: {e}")))
-    };
-    if id("/proc/self/ns/mnt")? == id("/proc/1/ns/mnt")? {
-        return Ok(());
-    }
-    let namespace =
-        fs::File::open("/proc/1/ns/mnt").map_err(|e| Error::new(format!("can't open /proc/1/ns/mnt: {e}")))?;
-    move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Mount))
+    let pid1 = pidfd_open(Pid::INIT, PidfdFlags::empty())
+        .map_err(|errno| Error::new(format!("can't find process 1: {errno}")))?;
+    move_into_thread_name_spaces(pid1.as_fd(), ThreadNameSpaceType::MOUNT)
         .map_err(|errno| Error::new(format!("can't enter the mount namespace of PID 1: {errno}")))
 }

@@ -14,9 +14,12 @@ fn settings(text: &str) -> impl Iterator<Item = (&str, &str)> {
 fn no_file_of_the_service_user_s_reaches_root() {
     let root: Vec<&str> = settings(UNIT).filter_map(|(_, value)| value.strip_prefix('+')).collect();
     assert_eq!(root, ["mount", "umount"].map(|verb| format!("@PREFIX@/libexec/left4me/left4me-overlay {verb} %i")));
-    for key in ["Environment", "EnvironmentFile", "PassEnvironment", "LoadCredential", "RootDirectory", "RootImage"] {
+    for key in ["Environment", "EnvironmentFile", "PassEnvironment", "LoadCredential", "RootImage"] {
         assert!(settings(UNIT).all(|(name, _)| name != key), "{key}= would hand something to root's steps");
     }
+    // Root's steps run in it, too.
+    let directories: Vec<&str> = settings(UNIT).filter(|(name, _)| *name == "RootDirectory").map(|(_, v)| v).collect();
+    assert_eq!(directories, ["/run/left4me/.root"]);
     assert!(settings(UNIT).all(|(name, value)| !name.starts_with("Exec") || !value.contains("@ROOT@")));
 }
 

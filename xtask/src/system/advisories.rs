@@ -26,10 +26,13 @@ pub(super) fn swapped_after_the_check(host: &mut Host) -> Result<()> {
     for (what, namespace) in [("instances/a/staged", "1"), ("runtime/a/merged", "$(cat /tmp/older)")] {
         let swap =
             format!("mv {ROOT}/{what} {ROOT}/tmp/aside && ln -s /srv/secret/inner {ROOT}/{what} && touch /tmp/swapped");
+        // A step of the unit only says when: its own root shows neither this directory nor other processes.
         host.ok(&format!(
-            "rm -f /tmp/swapped; echo 'exec nsenter -m -t {namespace} sh -c \"{swap}\"' > /usr/local/swap; \
+            "rm -rf /tmp/swapped /usr/local/swap && mkdir /usr/local/swap && cd /usr/local/swap && mkfifo now done || exit 1; \
+             nsenter -m -t {namespace} sh -c 'read x < /usr/local/swap/now; {swap}; echo > /usr/local/swap/done' >/dev/null 2>&1 & \
+             echo 'echo > /usr/local/swap/now; read x < /usr/local/swap/done' > /usr/local/swap/step; \
              d=/run/systemd/system/left4me-server@a.service.d; mkdir -p $d && \
-             printf '[Service]\\nRestart=no\\nExecStartPre=+/bin/sh /usr/local/swap\\n' > $d/swap.conf && systemctl daemon-reload"
+             printf '[Service]\\nRestart=no\\nExecStartPre=+/bin/sh /usr/local/swap/step\\n' > $d/swap.conf && systemctl daemon-reload"
         ))?;
         // A start that succeeds and one that fails are both no answer: the launcher's refusal is.
         let started = host.l4("start a")?;
