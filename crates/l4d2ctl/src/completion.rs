@@ -2,12 +2,14 @@
 //! goes wrong is not told, as nobody wants it on the line that is being typed.
 
 use std::ffi::{OsStr, OsString};
+use std::io::{Result, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap_complete::engine::{
     ArgValueCandidates, ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter as _,
 };
-use clap_complete::env::{Bash, CompleteEnv, Fish, Shells, Zsh};
+use clap_complete::env::{self, CompleteEnv, EnvCompleter, Fish, Shells, Zsh};
 use l4d2host::Known;
 use names::{GenerationId, InstanceName, OverlayRef};
 
@@ -25,8 +27,7 @@ pub(crate) fn run_if_called() -> Option<ExitCode> {
     std::panic::set_hook(Box::new(|_| {}));
     let args: Vec<OsString> = std::env::args_os().collect();
     let words = args.iter().skip_while(|arg| *arg != "--").skip(1);
-    let index = std::env::var(INDEX_VARIABLE).ok().and_then(|index| index.parse().ok());
-    let index = index.unwrap_or(words.clone().count().saturating_sub(1));
+    let index = index().unwrap_or(words.clone().count().saturating_sub(1));
     // Behind a `--` stands text for a server.
     if words.clone().take(index).any(|word| word == "--") {
         return Some(ExitCode::SUCCESS);
@@ -40,6 +41,65 @@ pub(crate) fn run_if_called() -> Option<ExitCode> {
         Ok(false) => None,
         Err(_) => Some(ExitCode::FAILURE),
     }
+}
+
+/// The number of the word that is being typed, where the shell says it.
+fn index() -> Option<usize> {
+    std::env::var(INDEX_VARIABLE).ok()?.parse().ok()
+}
+
+/// clap's bash, for which `--canary=fr` is one word. For bash itself it is three, as `=` is in its `COMP_WORDBREAKS`, and what
+/// it wants to know is what may stand for the third.
+struct Bash;
+
+impl EnvCompleter for Bash {
+    fn name(&self) -> &'static str {
+        env::Bash.name()
+    }
+
+    fn is(&self, name: &str) -> bool {
+        env::Bash.is(name)
+    }
+
+    fn write_registration(
+        &self,
+        variable: &str,
+        name: &str,
+        program: &str,
+        completer: &str,
+        to: &mut dyn Write,
+    ) -> Result<()> {
+        env::Bash.write_registration(variable, name, program, completer, to)
+    }
+
+    fn write_complete(
+        &self,
+        command: &mut clap::Command,
+        words: Vec<OsString>,
+        directory: Option<&Path>,
+        to: &mut dyn Write,
+    ) -> Result<()> {
+        let (words, index) = without_signs(words, index().unwrap_or_default());
+        let between = std::env::var("_CLAP_IFS").unwrap_or_else(|_| "\n".to_owned());
+        let found = clap_complete::engine::complete(command, words, index, directory)?;
+        let found: Vec<_> = found.iter().map(|candidate| candidate.get_value().to_string_lossy()).collect();
+        to.write_all(found.join(&between).as_bytes())
+    }
+}
+
+/// The words without the `=` between an option and its value, which clap takes for the same, and the new number of one.
+fn without_signs(words: Vec<OsString>, index: usize) -> (Vec<OsString>, usize) {
+    let mut kept: Vec<OsString> = Vec::new();
+    let mut new_index = index;
+    for (n, word) in words.into_iter().enumerate() {
+        let of_option = kept.last().is_some_and(|last| last.as_encoded_bytes().starts_with(b"-"));
+        if word == "=" && of_option && n < index {
+            new_index -= 1;
+        } else {
+            kept.push(word);
+        }
+    }
+    (kept, new_index)
 }
 
 /// With its options last: where a name can be given, names alone are offered, so that a single one is put onto the line.
@@ -87,6 +147,22 @@ fn candidates<T>(list: fn(&Known) -> l4d2host::Result<Vec<T>>, text: fn(&T) -> &
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sign_between_an_option_and_its_value_is_no_word() {
+        for (words, index, expected) in [
+            ("l rollout --canary = fr", 4, ("l rollout --canary fr", 3)),
+            ("l start --wait = 60 fr", 5, ("l start --wait 60 fr", 4)),
+            ("l rollout --canary=fr", 2, ("l rollout --canary=fr", 2)),
+            // That is typed itself, or a word of its own.
+            ("l metrics --format =", 3, ("l metrics --format =", 3)),
+            ("l start = fr", 3, ("l start = fr", 3)),
+            ("= =", 1, ("= =", 1)),
+        ] {
+            let (kept, index) = without_signs(words.split(' ').map(OsString::from).collect(), index);
+            assert_eq!((kept.join(OsStr::new(" ")).to_str().unwrap(), index), expected, "{words}");
+        }
+    }
 
     #[test]
     fn a_file_that_a_shell_could_run_is_not_offered() {

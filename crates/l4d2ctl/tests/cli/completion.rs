@@ -72,6 +72,13 @@ fn bash_completes_commands_options_and_names() {
         (&["l4d2ctl", "restart", "friday", "le"], &["league"]),
         (&["l4d2ctl", "--json", "--lock-timeout", "5", "stop", "l"], &["league"]),
         (&["l4d2ctl", "rollout", "--canary", "l"], &["league"]),
+        // As bash splits `--canary=`, `--canary=l` and `--wait=60`.
+        (&["l4d2ctl", "rollout", "--canary", ""], &["free", "friday", "league"]),
+        (&["l4d2ctl", "rollout", "--canary", "=", "l"], &["league"]),
+        (&["l4d2ctl", "metrics", "--format", "=", "o"], &["openmetrics"]),
+        (&["l4d2ctl", "start", "--wait", "=", "60", "l"], &["league"]),
+        // As one that was told not to.
+        (&["l4d2ctl", "rollout", "--canary=l"], &["--canary=league"]),
         (&["l4d2ctl", "start", "--wa"], &["--wait"]),
         (&["l4d2ctl", "metrics", "--format", "o"], &["openmetrics"]),
         (&["l4d2ctl", "start", "x"], &[]),
@@ -90,6 +97,7 @@ fn zsh_and_fish_are_told_the_same() {
     for shell in ["zsh", "fish"] {
         assert_eq!(answer(&sandbox, shell, &["l4d2ctl", "start", "fr"]), ["free", "friday"]);
         assert_eq!(answer(&sandbox, shell, &["l4d2ctl", "logs", ""]), ["free", "friday", "league"]);
+        assert_eq!(answer(&sandbox, shell, &["l4d2ctl", "rollout", "--canary=l"]), ["--canary=league"]);
         assert_eq!(answer(&sandbox, shell, &["l4d2ctl", "rcon", "friday", "--", "fr"]), [""; 0]);
     }
     // The text before the cursor counts.
@@ -111,7 +119,11 @@ fn builds_overlays_and_spec_files_complete() {
     fs::create_dir_all(sandbox.root().join("overlays/$(touch ran)/left4dead2")).unwrap();
     assert_eq!(bash(&sandbox, &["l4d2ctl", "overlays", ""]), ["competitive/base"]);
     assert_eq!(bash(&sandbox, &["l4d2ctl", "initialize", "x", "-f", "spe"]), ["specs/"]);
-    assert_eq!(bash(&sandbox, &["l4d2ctl", "initialize", "x", "-f", "specs/fr"]), ["specs/friday.yaml"]);
+    for option in ["-f", "--file"] {
+        assert_eq!(bash(&sandbox, &["l4d2ctl", "initialize", "x", option, "specs/fr"]), ["specs/friday.yaml"]);
+        assert_eq!(bash(&sandbox, &["l4d2ctl", "initialize", "x", option, "=", "specs/fr"]), ["specs/friday.yaml"]);
+    }
+    assert_eq!(bash(&sandbox, &["l4d2ctl", "metrics", "-o", "specs/fr"]), ["specs/friday.yaml"]);
 }
 
 /// Also where the root directory is not there, or is none, and for a shell that nobody knows.

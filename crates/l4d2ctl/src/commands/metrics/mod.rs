@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::open_host;
+use crate::completion;
 use crate::problem::Problem;
 use crate::ui::Ui;
 use collect::{Disk, collect};
@@ -37,7 +38,7 @@ use metric::Format;
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// Write this file, whole or not at all
-    #[arg(short, long, value_name = "FILE", conflicts_with = "listen")]
+    #[arg(short, long, value_name = "FILE", conflicts_with = "listen", add = completion::files())]
     output: Option<PathBuf>,
     /// Serve the metrics over HTTP; a port of 0 is a free one
     #[arg(long, value_name = "ADDRESS:PORT")]
