@@ -81,6 +81,20 @@ fn what_is_kept_can_be_gone_on_with() {
     assert_eq!(std::fs::read_dir(sandbox.home()).unwrap().count(), 0, "the caller's home was touched");
 }
 
+/// What `--keep` leaves, for a program that goes on with it.
+pub(crate) fn keep_for_programs(sandbox: &Sandbox) {
+    let _alone = ONE_AT_A_TIME.lock();
+    let root = sandbox.dir.path().join("left4me-demo");
+    let _kept = Kept { sandbox, root: root.clone() };
+    let ran = sandbox.run(&["demo", "--keep", "--json"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
+    let last: serde_json::Value = serde_json::from_str(ran.stdout.lines().next_back().unwrap()).unwrap();
+    assert_eq!(last["root"].as_str(), root.to_str(), "{ran:?}");
+    let status = std::process::Command::new(last["l4d2ctl"].as_str().unwrap()).args(["status", "league"]).output();
+    let status = Ran::of(&status.unwrap());
+    assert!(status.code == 0 && status.stdout.contains("     state  running "), "{status:?}");
+}
+
 #[test]
 fn a_demo_that_is_ended_leaves_nothing() {
     let _alone = ONE_AT_A_TIME.lock();

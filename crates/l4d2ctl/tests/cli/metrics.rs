@@ -205,6 +205,23 @@ impl Drop for Served {
     }
 }
 
+/// For a program, which reads one line of where it listens, and no other.
+pub(crate) fn listen_for_programs(sandbox: &Sandbox) {
+    let args = ["metrics", "--listen", "127.0.0.1:0", "--json"];
+    let mut child = sandbox.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut said = String::new();
+    stdout.read_line(&mut said).unwrap();
+    let line: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let address = line["address"].as_str().unwrap().to_owned();
+    let served = Served { stderr: BufReader::new(child.stderr.take().unwrap()), child, address };
+    assert!(served.ask(SCRAPE).starts_with("HTTP/1.1 200 "));
+    assert_eq!(served.end("-TERM"), (Some(0), String::new()));
+    stdout.read_to_string(&mut said).unwrap();
+    assert_eq!(said.lines().count(), 1, "{said}");
+    crate::schema::check(&args, &said);
+}
+
 const SCRAPE: &str = "GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: application/openmetrics-text\r\n\r\n";
 
 #[test]
