@@ -72,7 +72,7 @@ fn printable(text: &str) -> String {
         }
     }
     if text.chars().nth(MAX_CHARS).is_some() {
-        line.push('…');
+        line.push_str("...");
     }
     line
 }
@@ -85,6 +85,6 @@ mod tests {
     fn a_message_is_one_visible_line() {
         assert_eq!(printable("can't open \"/a b\\c\": ä…"), "can't open \"/a b\\c\": ä…");
         assert_eq!(printable("a\nerror: b\x1b[2J\u{202e}\0"), "a\\nerror: b\\u{1b}[2J\\u{202e}\\0");
-        assert_eq!(printable(&"x".repeat(100_000)).chars().count(), 5001);
+        assert_eq!(printable(&"x".repeat(100_000)).chars().count(), 5003);
     }
 }

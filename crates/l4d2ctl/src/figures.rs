@@ -7,16 +7,26 @@ pub(crate) fn now() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
-/// How long ago, as one number and a unit.
+/// How long ago, as one number and a unit: "119 min".
 pub(crate) fn ago(since: u64, now: u64) -> String {
+    let (number, unit) = one_unit(since, now);
+    format!("{number} {unit}")
+}
+
+/// The same in at most four characters, for a screen that is short of room: "119m". Nothing runs for three years.
+pub(crate) fn short_ago(since: u64, now: u64) -> String {
+    let (number, unit) = one_unit(since, now);
+    format!("{number}{}", &unit[..1])
+}
+
+fn one_unit(since: u64, now: u64) -> (u64, &'static str) {
     let seconds = now.saturating_sub(since);
-    let (number, unit) = match seconds {
+    match seconds {
         0..120 => (seconds, "s"),
         120..7_200 => (seconds / 60, "min"),
         7_200..172_800 => (seconds / 3_600, "h"),
         _ => (seconds / 86_400, "d"),
-    };
-    format!("{number} {unit}")
+    }
 }
 
 /// A span in one or two units, rounded: "1 h 30 min", "5 min", "42 s".
@@ -75,6 +85,7 @@ mod tests {
         for (seconds, text) in [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7_200, "2 h"), (200_000, "2 d")] {
             assert_eq!(ago(1_000, 1_000 + seconds), text);
         }
+        assert_eq!([119, 7_199, 172_799].map(|seconds| short_ago(0, seconds)), ["119s", "119m", "47h"]);
     }
 
     #[test]

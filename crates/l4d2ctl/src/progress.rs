@@ -1,11 +1,15 @@
 //! The one look of what is drawn again and again, on a terminal that can do that: a line of words, and a bar behind them where
 //! it is known how much there is. Whoever has no such terminal gets lines, each once.
 
-use indicatif::{ProgressBar, ProgressStyle};
+use std::fmt::Write;
+
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::colour;
+use crate::figures::size;
+use crate::table::cut;
 use crate::text::harmless;
-use crate::ui::{Ui, can_draw, wants_colour};
+use crate::ui::{Look, Ui, can_draw, has_utf8, wants_colour};
 
 /// The line; none for programs, and where none can be drawn.
 pub(crate) struct Line(Option<ProgressBar>);
@@ -20,19 +24,35 @@ impl Line {
         self.0.is_some()
     }
 
-    /// Words alone.
+    /// Words alone, as many as the terminal is wide.
     pub(crate) fn say(&self, words: &str) {
         if let Some(bar) = &self.0 {
-            bar.set_message(harmless(words.as_bytes(), false));
+            let look = Look::of(&std::io::stderr());
+            let words = harmless(words.as_bytes(), false);
+            bar.set_message(cut(&words, look.width.unwrap_or(usize::MAX), look.cut_mark()));
+            if bar.is_finished() {
+                bar.reset();
+            }
             bar.tick();
         }
     }
 
-    /// Another thing that is counted, with a speed of its own.
-    pub(crate) fn begin(&self, words: &str) {
+    /// Nothing, until something is said again.
+    pub(crate) fn clear(&self) {
         if let Some(bar) = &self.0 {
-            bar.reset();
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Another thing that is counted, with a speed of its own: what was done before it began counts for none.
+    pub(crate) fn begin(&self, words: &str, done: u64) {
+        if let Some(bar) = &self.0 {
+            bar.set_style(style(false));
+            bar.unset_length();
             bar.set_message(harmless(words.as_bytes(), false));
+            bar.reset();
+            bar.update(|state| state.set_pos(done));
+            bar.reset_eta();
         }
     }
 
@@ -59,14 +79,48 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        if let Some(bar) = &self.0 {
-            bar.finish_and_clear();
-        }
+        self.clear();
     }
 }
 
+/// All that changes has a place of its own, so that nothing jumps.
 fn style(counted: bool) -> ProgressStyle {
-    let known = "{msg:30} {wide_bar} {percent:>3}%  {bytes}/{total_bytes}  {bytes_per_sec}";
+    let known = "{msg:26} {percent:>3}% {wide_bar} {done:>8} of {total:8} {speed:>10}";
     let template = if counted { known } else { "{wide_msg}" };
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style
+        .progress_chars(if has_utf8() { "█░" } else { "=> " })
+        .with_key("done", |state: &ProgressState, to: &mut dyn Write| write(to, &size(state.pos())))
+        .with_key("total", |state: &ProgressState, to: &mut dyn Write| write(to, &size(state.len().unwrap_or(0))))
+        .with_key("speed", |state: &ProgressState, to: &mut dyn Write| write(to, &format!("{}/s", size(speed(state)))))
+}
+
+fn write(to: &mut dyn Write, text: &str) {
+    // Into a string, which fails never.
+    let _ = to.write_str(text);
+}
+
+/// Bytes a second.
+// It is never negative, and what is beyond an integer nobody reads.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn speed(state: &ProgressState) -> u64 {
+    state.per_sec() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_done_before_counts_for_no_speed() {
+        let line = Line(Some(ProgressBar::hidden()));
+        let speed = || line.0.as_ref().map(ProgressBar::per_sec);
+        for words in ["windows: downloading", "linux: downloading"] {
+            line.begin(words, 5 << 30);
+            line.move_to(5 << 30, 9 << 30);
+            assert_eq!(speed(), Some(0.0), "{words}");
+            line.move_to(6 << 30, 9 << 30);
+            assert!(speed() > Some(0.0), "{words}");
+        }
+    }
 }

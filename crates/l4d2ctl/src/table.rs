@@ -10,9 +10,6 @@ use crate::ui::Look;
 /// Between two columns.
 const GAP: &str = "  ";
 
-/// What stands for what was cut.
-const CUT: &str = "…";
-
 /// A column of a table.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Column {
@@ -59,13 +56,13 @@ impl Cell {
     }
 
     fn whole(&self) -> String {
-        self.within(usize::MAX)
+        self.within(usize::MAX, "")
     }
 
-    /// The text in no more columns of the terminal than these.
-    fn within(&self, width: usize) -> String {
+    /// The text in no more columns of the terminal than these; `mark` stands for what was cut.
+    fn within(&self, width: usize, mark: &str) -> String {
         match self {
-            Self::Text(text, _) => cut(text, width),
+            Self::Text(text, _) => cut(text, width, mark),
             Self::List(texts) if texts.is_empty() => "-".to_owned(),
             Self::List(texts) => {
                 let first = |count: usize| match texts.len() - count {
@@ -73,7 +70,7 @@ impl Cell {
                     more => format!("{} +{more}", texts[..count].join(", ")),
                 };
                 let fitting = (1..=texts.len()).rev().map(first).find(|text| text.width() <= width);
-                fitting.unwrap_or_else(|| cut(&first(1), width))
+                fitting.unwrap_or_else(|| cut(&first(1), width, mark))
             }
         }
     }
@@ -108,7 +105,7 @@ pub(crate) fn lines<const N: usize>(columns: &[Column; N], rows: &[[Cell; N]], l
     let widths = widths(columns, rows, look.width);
     let headings = columns.map(|column| (column.heading.to_owned(), Some(Tone::Heading)));
     let cells = rows.iter().map(|row| {
-        let cell = |at: usize| (row[at].within(widths[at]), row[at].tone());
+        let cell = |at: usize| (row[at].within(widths[at], look.cut_mark()), row[at].tone());
         std::array::from_fn(cell)
     });
     let line = |cells: [(String, Option<Tone>); N]| {
@@ -149,12 +146,12 @@ fn widths<const N: usize>(columns: &[Column; N], rows: &[[Cell; N]], most: Optio
     widths
 }
 
-/// A text in no more columns of the terminal than these.
-fn cut(text: &str, width: usize) -> String {
+/// A text in no more columns of the terminal than these; `mark` stands for what was cut.
+pub(crate) fn cut(text: &str, width: usize, mark: &str) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
-    let mut room = width.saturating_sub(CUT.width());
+    let mut room = width.saturating_sub(mark.width());
     let fits = |c: &char| match room.checked_sub(c.width().unwrap_or(0)) {
         Some(left) => {
             room = left;
@@ -162,7 +159,7 @@ fn cut(text: &str, width: usize) -> String {
         }
         None => false,
     };
-    text.chars().take_while(fits).chain(CUT.chars()).collect()
+    text.chars().take_while(fits).chain(mark.chars()).collect()
 }
 
 #[cfg(test)]
@@ -180,7 +177,7 @@ mod tests {
         let list = |names: &str| Cell::List(names.split_whitespace().map(str::to_owned).collect());
         let rows: Vec<[Cell; 4]> =
             rows.iter().map(|[a, b, c, d]| [(*a).into(), (*b).into(), list(c), (*d).into()]).collect();
-        table(&COLUMNS, &rows, Look { width, coloured: false })
+        table(&COLUMNS, &rows, Look { width, coloured: false, utf8: true })
     }
 
     #[test]

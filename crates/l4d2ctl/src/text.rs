@@ -24,7 +24,7 @@ pub(crate) fn short(text: &str, most: usize) -> String {
     let begin: String = text.chars().take(most + 1).collect();
     let harmless = harmless(begin.as_bytes(), false);
     match harmless.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", &harmless[..end]),
+        Some((end, _)) => format!("{}...", &harmless[..end]),
         None => harmless,
     }
 }
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn what_is_long_is_cut() {
-        assert_eq!([short("abc", 3), short("abcd", 3), short("", 3)], ["abc", "abc…", ""]);
-        assert_eq!(short("\u{1b}[2J\n", 8), "\\u{1b}[2…");
+        assert_eq!([short("abc", 3), short("abcd", 3), short("", 3)], ["abc", "abc...", ""]);
+        assert_eq!(short("\u{1b}[2J\n", 8), "\\u{1b}[2...");
     }
 }

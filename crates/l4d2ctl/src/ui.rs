@@ -1,5 +1,6 @@
 //! Output: data on stdout, chatter on stderr, either for people or for programs.
 
+use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
@@ -87,14 +88,21 @@ pub(crate) struct Look {
     /// The terminal's columns; none where there is no terminal, and nothing is cut.
     pub(crate) width: Option<usize>,
     pub(crate) coloured: bool,
+    /// What is not ASCII can be drawn.
+    pub(crate) utf8: bool,
 }
 
 impl Look {
-    fn of(stream: &(impl IsTerminal + AsFd)) -> Self {
+    pub(crate) fn of(stream: &(impl IsTerminal + AsFd)) -> Self {
         let size = stream.is_terminal().then(|| rustix::termios::tcgetwinsize(stream).ok()).flatten();
         // A serial line does not know how wide the terminal behind it is.
         let width = size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0);
-        Self { width, coloured: wants_colour(stream) }
+        Self { width, coloured: wants_colour(stream), utf8: has_utf8() }
+    }
+
+    /// What stands for what was cut.
+    pub(crate) fn cut_mark(self) -> &'static str {
+        if self.utf8 { "…" } else { "..." }
     }
 }
 
@@ -123,4 +131,46 @@ pub(crate) fn can_draw(stream: &impl IsTerminal) -> bool {
 /// Whether colours are wanted on a stream.
 pub(crate) fn wants_colour(stream: &impl IsTerminal) -> bool {
     can_draw(stream) && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Whether what is drawn may have characters other than ASCII's: what tables are cut with, and bars. What others wrote
+/// (players, maps) is shown in any case: it is data.
+pub(crate) fn has_utf8() -> bool {
+    says_utf8(|variable| std::env::var_os(variable))
+}
+
+/// As POSIX has it, the first of the three that is not empty counts; its codeset stands behind the dot. Somebody who sets one
+/// to `C`, `POSIX` or a name without a codeset means it. Where none is set nobody has said anything: on a Debian without
+/// locales, by ssh, sudo, cron and from units, and there the terminal of today takes UTF-8; systemd's tools see it in the
+/// same way. A Mac's ssh sends the codeset alone (`LC_CTYPE=UTF-8`).
+fn says_utf8(value: impl Fn(&str) -> Option<OsString>) -> bool {
+    let set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(value).find(|value| !value.is_empty());
+    let Some(locale) = set else { return true };
+    let locale = locale.to_string_lossy().to_ascii_lowercase();
+    let name = locale.split('@').next().unwrap_or_default();
+    matches!(name.rsplit('.').next(), Some("utf-8" | "utf8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_locale_says_which_characters_there_are() {
+        let says = |set: &[(&str, &str)]| {
+            says_utf8(|name| set.iter().find(|(variable, _)| *variable == name).map(|(_, value)| value.into()))
+        };
+        for locale in ["C.UTF-8", "de_DE.UTF-8", "de_DE.utf8@euro", "UTF-8"] {
+            assert!(says(&[("LANG", locale)]), "{locale}");
+        }
+        for locale in ["C", "POSIX", "de_DE", "de_DE.ISO-8859-1", "de_DE@euro", "de_DE.ISO-8859-15@utf8", "utf8.de"] {
+            assert!(!says(&[("LANG", locale)]), "{locale}");
+        }
+        // Nobody has said anything.
+        assert!(says(&[]) && says(&[("LC_ALL", ""), ("LANG", "")]));
+        // The first that is not empty.
+        assert!(!says(&[("LC_ALL", "C"), ("LC_CTYPE", "C.UTF-8"), ("LANG", "C.UTF-8")]));
+        assert!(says(&[("LC_ALL", ""), ("LC_CTYPE", "C.UTF-8"), ("LANG", "C")]));
+        assert!(!says(&[("LC_ALL", ""), ("LANG", "C")]));
+    }
 }

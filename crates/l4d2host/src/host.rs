@@ -251,5 +251,5 @@ fn check_owner(root: &Path, owner: u32) -> Result<()> {
     }
     let owner = Account::by_uid(owner).map_or_else(|_| owner.to_string(), |account| account.name);
     let message = format!("the root directory {} belongs to {owner}", root.display());
-    Err(Error::new(ErrorKind::PermissionDenied, message).hint(format!("sudo -u {owner} l4d2ctl …")))
+    Err(Error::new(ErrorKind::PermissionDenied, message).hint(format!("sudo -u {owner} l4d2ctl ...")))
 }

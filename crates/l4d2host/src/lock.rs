@@ -232,7 +232,7 @@ fn command(arguments: &[u8]) -> String {
     let program = program.rsplit('/').next().unwrap_or(program);
     let line = std::iter::once(program).chain(words).collect::<Vec<_>>().join(" ");
     let cut: String = line.chars().take(LENGTH).collect();
-    if cut.len() < line.len() { cut + "…" } else { line }
+    if cut.len() < line.len() { cut + "..." } else { line }
 }
 
 #[cfg(test)]
@@ -255,7 +255,7 @@ mod tests {
     fn a_command_line_as_it_was_typed() {
         assert_eq!(command(b"/usr/local/bin/l4d2ctl\0reset\0friday\0"), "l4d2ctl reset friday");
         assert_eq!(command(b""), "");
-        assert_eq!(command("x".repeat(100).as_bytes()), format!("{}…", "x".repeat(80)));
+        assert_eq!(command("x".repeat(100).as_bytes()), format!("{}...", "x".repeat(80)));
     }
 
     #[test]

@@ -152,7 +152,7 @@ impl Reporter {
             Progress::Update { pass, phase, done, total } => {
                 let words = format!("{pass}: {phase}");
                 if words != self.last {
-                    self.line.begin(&words);
+                    self.line.begin(&words, *done);
                     if !self.line.is_drawn() {
                         self.ui.note(&format!("Step: {words}"));
                     }

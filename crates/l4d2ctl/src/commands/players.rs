@@ -100,7 +100,7 @@ mod tests {
             format!("players : 1 humans, 0 bots\n# 1 \"{long}\" STEAM_1:0:{zeros}1 00:10 1 0 active 1 {long}\n{rows}");
         let status = Status::parse(reply).unwrap();
         let rows: Vec<[Cell; 7]> = status.players.iter().map(row).collect();
-        let text = table(&TABLE, &rows, crate::ui::Look { width: None, coloured: false });
+        let text = table(&TABLE, &rows, crate::ui::Look { width: None, coloured: false, utf8: true });
         assert_eq!(text.lines().count(), 992);
         assert!(text.len() < 500_000, "{} bytes", text.len());
     }

@@ -28,16 +28,17 @@ pub(crate) fn run(ui: &Ui, Args { keep }: Args) -> Result<ExitCode, Problem> {
     ui.data(&pruned, || {
         let mut lines = Vec::new();
         if !pruned.dropped.is_empty() {
-            lines.push(format!("removed: build {}\n", pruned.dropped.join(", ")));
+            let builds = if pruned.dropped.len() == 1 { "build" } else { "builds" };
+            lines.push(format!("removed {builds} {}\n", pruned.dropped.join(", ")));
         }
         if !pruned.folded.is_empty() {
-            lines.push(format!("folded into one: {}\n", pruned.folded.join(", ")));
+            lines.push(format!("folded into one layer: {}\n", pruned.folded.join(", ")));
         }
         if pruned.into_installation {
             lines.push("folded into the installation\n".to_owned());
         }
         if lines.is_empty() && !pruned.removed.is_empty() {
-            lines.push(format!("removed: {}, which nobody uses any more\n", pruned.removed.join(", ")));
+            lines.push(format!("removed {}, which nobody uses any more\n", pruned.removed.join(", ")));
         }
         if lines.is_empty() {
             return "nothing to remove\n".to_owned();

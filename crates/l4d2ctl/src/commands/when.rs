@@ -166,13 +166,14 @@ impl Watcher {
         // How long another command has had it changes all the time.
         let state = if matches!(waiting, Waiting::Held(_)) { "held".to_owned() } else { words.clone() };
         let changed = self.said.insert(name.clone(), state.clone()).as_ref() != Some(&state);
+        // Before the players' names, which may be more than a line takes.
         let left = left.map_or_else(String::new, |left| format!(", {} left", figures::span(left)));
         if self.line.is_drawn() {
             let others =
                 if self.said.len() > 1 { format!(" (and {} more)", self.said.len() - 1) } else { String::new() };
-            self.line.say(&format!("waiting for {name}{others}: {words}{left}"));
+            self.line.say(&format!("waiting for {name}{others}{left}: {words}"));
         } else if changed {
-            self.ui.note(&format!("waiting for {name}: {words}{left}"));
+            self.ui.note(&format!("waiting for {name}{left}: {words}"));
         }
     }
 
@@ -184,7 +185,7 @@ impl Watcher {
     }
 
     pub(crate) fn clear(&mut self) {
-        self.line.say("");
+        self.line.clear();
         self.said.clear();
     }
 }

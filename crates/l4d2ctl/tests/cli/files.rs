@@ -176,7 +176,7 @@ fn root_becomes_the_owner_and_others_are_told_who_that_is() {
     let ran = crate::Ran::of(&other.current_dir("/").output().unwrap());
     let error: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((ran.code, &error["error"]["kind"]), (1, &"permission-denied".into()), "{ran:?}");
-    assert_eq!(error["error"]["hint"], "sudo -u root l4d2ctl …");
+    assert_eq!(error["error"]["hint"], "sudo -u root l4d2ctl ...");
 }
 
 /// Debian's user for nothing.

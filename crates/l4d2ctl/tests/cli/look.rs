@@ -43,6 +43,8 @@ fn the_table_of_instances_fits_the_terminal() {
     );
     assert_eq!(on_terminal(&sandbox, &["status"], 200, PLAIN), wide);
     assert_eq!(on_terminal(&sandbox, &["status"], 77, PLAIN), narrow);
+    let ascii = narrow.replace("name-th…", "name-...");
+    assert_eq!(on_terminal(&sandbox, &["status"], 77, &[("NO_COLOR", "1"), ("LC_ALL", "C")]), ascii);
     // Whoever reads a pipe gets all of it.
     assert_eq!(sandbox.ok(&["status"]), wide);
     for columns in [80, 200] {
@@ -292,7 +294,30 @@ fn progress_is_told_once_in_a_pipe_and_drawn_on_a_terminal() {
     let environment =
         |term| [("LEFT4ME_STEAMCMD", steamcmd.to_str().unwrap()), ("TERM", term), ("LEFT4ME_SIM_STEAM_SLOW", "2")];
     let drawn = on_terminal(&sandbox, &["install"], 80, &environment("xterm"));
-    assert!(drawn.contains("%  ") && drawn.contains("B/s") && drawn.contains("Step: installing app"), "{drawn}");
+    assert!(drawn.contains("% █") && drawn.contains("B/s") && drawn.contains("Step: installing app"), "{drawn}");
+    let ascii = [&environment("xterm")[..], &[("LANG", "C")]].concat();
+    let drawn = on_terminal(&Sandbox::new(), &["install"], 80, &ascii);
+    assert!(drawn.is_ascii() && drawn.contains("% =") && drawn.contains("> "), "{drawn}");
     let dumb = on_terminal(&sandbox, &["install"], 80, &environment("dumb"));
     assert!(!dumb.contains(['\u{1b}', '\r', '%']) && dumb.contains("Step: linux: "), "{dumb}");
+}
+
+/// What is drawn again and again takes one line, says what counts on it, and leaves none behind.
+#[test]
+fn who_is_waited_for_is_drawn_on_one_line() {
+    let sandbox = Sandbox::with_game();
+    sandbox.up("a", &["sim_players 4"]);
+    let drawn = on_terminal(&sandbox, &["restart", "a", "--when-empty=2s"], 60, PLAIN);
+    let frames: Vec<&str> = drawn.split(['\r', '\n']).map(|frame| frame.trim_start_matches("\u{1b}[2K")).collect();
+    let waiting = frames.iter().filter(|frame| frame.starts_with("waiting for a, "));
+    let waiting: Vec<usize> = waiting
+        .map(|frame| {
+            assert!(frame.contains(" s left: 4 players on it (Coach, ") && frame.ends_with('…'), "{frame:?}");
+            frame.chars().count()
+        })
+        .collect();
+    assert!(!waiting.is_empty() && waiting.iter().all(|width| *width <= 60), "{waiting:?}: {drawn:?}");
+    let lines: Vec<&str> = drawn.lines().map(|line| line.rsplit("\u{1b}[2K").next().unwrap()).collect();
+    let ended = ["a: the deadline has come, with 4 players on it", "instance a restarted"];
+    assert!(lines.ends_with(&ended) && lines.iter().all(|line| !line.is_empty()), "{drawn:?}");
 }

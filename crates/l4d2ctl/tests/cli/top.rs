@@ -45,7 +45,7 @@ fn a_filter_a_sort_and_one_instance() {
     let mut seat = top(&sandbox, &[]);
     seat.see("spare");
     seat.type_in("/par\r");
-    seat.see("spare      stopped");
+    seat.see("spare stopped");
     seat.type_in("\u{1b}");
     seat.see("friday");
     seat.type_in("o");

@@ -170,10 +170,10 @@ fn what_is_pruned_was_used_by_nobody() {
     assert!(sees(&sandbox, "a", "left4dead2/steam.inf").contains("Build=9450002"));
     sandbox.ok(&["restart", "a"]);
     assert!(sees(&sandbox, "a", "left4dead2/steam.inf").contains("Build=9450006"));
-    assert_eq!(sandbox.ok(&["prune", "--keep", "1"]), "removed: build 9450002\nfolded into one: 9450005-3\n");
+    assert_eq!(sandbox.ok(&["prune", "--keep", "1"]), "removed build 9450002\nfolded into one layer: 9450005-3\n");
     assert_eq!(sandbox.ok(&["prune", "--keep", "1"]), "nothing to remove\n");
     fs::create_dir(sandbox.root().join("generations/17")).unwrap();
-    assert_eq!(sandbox.ok(&["prune"]), "removed: 17, which nobody uses any more\n");
+    assert_eq!(sandbox.ok(&["prune"]), "removed 17, which nobody uses any more\n");
     assert!(sandbox.run(&["prune", "--keep", "-1"]).stderr.contains("-1 is not in 0..="));
     sandbox.ok(&["stop", "a"]);
     let whole = sandbox.json(&["prune", "--keep", "0"]);

@@ -101,7 +101,9 @@ impl Systemd {
             return Err(failed);
         }
         Err(Error::new(ErrorKind::PermissionDenied, format!("can't {verb} instance {name}: sudo refuses the helper"))
-            .hint("`l4d2ctl doctor` checks the rules; the service user may call helpers: `sudo -u left4me l4d2ctl …`"))
+            .hint(
+                "`l4d2ctl doctor` checks the rules; the service user may call helpers: `sudo -u left4me l4d2ctl ...`",
+            ))
     }
 
     /// Whether sudo would let this user call the helper, without doing it.

@@ -45,7 +45,7 @@ impl Actions {
         let before = model.message.clone();
         self.0.retain_mut(|(verb, name, child)| match child.try_wait() {
             Ok(None) => {
-                model.message = format!("{} {name}…", verb.as_str());
+                model.message = format!("{} {name}...", verb.as_str());
                 true
             }
             Ok(Some(status)) if status.success() => {
