@@ -28,7 +28,7 @@ struct Cli {
     #[arg(long, global = true, display_order = LAST)]
     json: bool,
 
-    /// Wait so long where another command has the instance or the game; 0: not at all
+    /// Wait so long for another command to be done; 0: not at all
     #[arg(long, allow_negative_numbers = true, global = true, value_name = "SECONDS", default_value_t = 60, display_order = LAST)]
     lock_timeout: u32,
 

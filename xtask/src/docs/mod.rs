@@ -110,14 +110,16 @@ fn limits(unit: &str) -> Result<String> {
     LIMITS.into_iter().map(line).collect()
 }
 
-/// The page of all, and those that the command's own description names.
+/// The page of all, and those that the command's own description names: other commands, and pages of their own.
 fn see_also(all: &clap::Command, name: &str) -> String {
     let own = all.find_subcommand(name);
     let long = own.and_then(clap::Command::get_long_about).map(ToString::to_string).unwrap_or_default();
     let named = |of: &&clap::Command| of.get_name() != name && long.contains(&format!("l4d2ctl {}`", of.get_name()));
     let others = all.get_subcommands().filter(named).map(|of| format!(", `l4d2ctl-{}`(1)", of.get_name()));
-    let spec = if name == "initialize" { ", `left4me-spec`(5)" } else { "" };
-    format!("\n## See also\n\n`l4d2ctl`(1){}{spec}\n", others.collect::<String>())
+    let pages = PAGES.iter().filter_map(|(page, _)| page.strip_prefix("dist/man/")?.rsplit_once('.'));
+    let pages = pages.filter(|(page, _)| long.contains(&format!("`man {page}`")));
+    let pages = pages.map(|(page, section)| format!(", `{page}`({section})"));
+    format!("\n## See also\n\n`l4d2ctl`(1){}\n", others.chain(pages).collect::<String>())
 }
 
 /// Writes the files that differ, and removes what is generated no more.

@@ -22,7 +22,7 @@ const MAX_SIZE: u64 = 1024 * 1024;
 /// arguments of the game, and lines of its server.cfg. It is checked whole
 /// before anything is written; then all files of the instance appear at once or
 /// not at all. An instance that runs goes on as it was staged: the next `start`
-/// uses the new spec.
+/// uses the new spec. `man left4me-spec` has every key with its rules.
 ///
 ///     port: 27015                 # required, 1024 to 65535
 ///     overlays:

@@ -33,7 +33,7 @@ pub(crate) struct Args {
     /// A Steam account that owns Left 4 Dead 2; SteamCMD asks for its password, and remembers it. Otherwise anonymous
     #[arg(long, value_name = "NAME")]
     steam_user: Option<String>,
-    /// Only ask Steam whether there is another build than the one installed last
+    /// Only ask Steam whether it has another build than the installed one
     #[arg(long)]
     check: bool,
     /// Ask that first, and install nothing where there is none

@@ -26,7 +26,7 @@ pub(crate) struct KickArgs {
     /// The instance
     #[arg(value_parser = parse_name, add = completion::instances())]
     name: InstanceName,
-    /// The player
+    /// The player: a number, a SteamID, a name or a part of it
     player: String,
     /// What the player is told; a double quote becomes a single one
     #[arg(long, value_name = "TEXT")]
@@ -47,9 +47,9 @@ pub(crate) struct BanArgs {
     /// The instance
     #[arg(value_parser = parse_name, add = completion::instances())]
     name: InstanceName,
-    /// The player
+    /// The player: a number, a SteamID, a name or a part of it
     player: String,
-    /// For so long; 0: for good
+    /// For so many minutes; 0: for good
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=10_000_000))]
     minutes: u32,
     /// What the player is told; a double quote becomes a single one

@@ -32,7 +32,7 @@ pub(crate) struct Args {
     /// The instance
     #[arg(value_parser = parse_name, add = completion::instances())]
     name: InstanceName,
-    /// The last so many lines first
+    /// Begin with so many of the last lines
     #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     lines: u32,
     /// Go on with what is logged from now on (the default)

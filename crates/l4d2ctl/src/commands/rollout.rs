@@ -16,7 +16,7 @@ use crate::figures;
 use crate::problem::Problem;
 use crate::ui::{Ui, write_stdout};
 
-/// Restart the instances that run on another build onto the current one
+/// Restart what runs on another build onto the current one
 ///
 /// One is first, the canary: after its restart it has to answer, as the version
 /// that its files are, on its own port, and to do so without a crash for as long
@@ -34,7 +34,7 @@ use crate::ui::{Ui, write_stdout};
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
-    /// The first one; otherwise one that nobody plays on, or else the first by name
+    /// The first one; otherwise an empty one, or else the first by name
     #[arg(long, value_name = "NAME", value_parser = parse_name, add = completion::instances())]
     canary: Option<InstanceName>,
     #[command(flatten)]

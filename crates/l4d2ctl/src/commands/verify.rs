@@ -11,11 +11,12 @@ use crate::problem::Problem;
 use crate::text::harmless;
 use crate::ui::Ui;
 
-/// Compare every file of the game with what was recorded when it was installed
+/// Compare every file of the game with what was installed
 ///
 /// Reads every layer of every build, as fast as the disk and all processors
-/// allow. What differs is said with the layer it lies in, and the exit code is 1.
-/// `l4d2ctl install` has SteamCMD bring what is damaged anew.
+/// allow, and compares it with the record of that time. What differs is said
+/// with the layer it lies in, and the exit code is 1. `l4d2ctl install` has
+/// SteamCMD bring what is damaged anew.
 ///
 /// Example: l4d2ctl verify
 ///          l4d2ctl verify --json

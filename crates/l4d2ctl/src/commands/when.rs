@@ -26,7 +26,7 @@ pub(crate) struct When {
     #[arg(long, value_name = "DEADLINE", num_args = 0..=1, require_equals = true, default_missing_value = "never",
         value_parser = parse_deadline)]
     when_empty: Option<Deadline>,
-    /// What players are told before the deadline, with "in 5 minutes" after it
+    /// What players are told before the deadline; "in 5 minutes" follows
     #[arg(long, value_name = "TEXT", requires = "when_empty", value_parser = parse_warning)]
     warn: Option<String>,
 }

@@ -1,5 +1,9 @@
 //! Arguments, help, and the environment.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
 use crate::Sandbox;
 
 const COMMANDS: [&str; 16] = [
@@ -30,6 +34,32 @@ fn every_command_explains_itself_with_an_example() {
         let help = sandbox.ok(&[command, "--help"]);
         assert!(help.contains("Example: l4d2ctl") && help.contains("Usage: l4d2ctl"), "{help}");
     }
+}
+
+/// Pages of the manual that a help names are in its own page's SEE ALSO, and the other way round.
+#[test]
+fn help_and_man_pages_name_the_same_pages() {
+    let sandbox = Sandbox::new();
+    let man = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dist/man");
+    let mut all = BTreeSet::new();
+    for entry in fs::read_dir(&man).unwrap() {
+        let file = entry.unwrap().file_name().into_string().unwrap();
+        let Some(command) = file.strip_prefix("l4d2ctl-").and_then(|rest| rest.strip_suffix(".1")) else { continue };
+        let help = sandbox.ok(&[command, "--help"]);
+        let told: BTreeSet<&str> = help.split("`man ").skip(1).map(|rest| rest.split('`').next().unwrap()).collect();
+        let page = fs::read_to_string(man.join(&file)).unwrap();
+        let (_, also) = page.split_once(".SH \"SEE ALSO\"\n").unwrap();
+        let also = also.replace("\\fB", "").replace("\\fR", "").replace("\\-", "-");
+        let also = also.split(", ").map(|name| name.trim().split('(').next().unwrap());
+        let also: BTreeSet<&str> = also.filter(|name| !name.starts_with("l4d2ctl")).collect();
+        assert_eq!(told, also, "{command}");
+        for name in told {
+            let section = ["1", "5", "8"].into_iter().find(|section| man.join(format!("{name}.{section}")).exists());
+            assert!(section.is_some(), "{command}: there is no page {name}");
+            all.insert(format!("{command}: {name}"));
+        }
+    }
+    assert!(all.contains("initialize: left4me-spec"), "{all:?}");
 }
 
 #[test]

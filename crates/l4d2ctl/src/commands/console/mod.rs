@@ -33,7 +33,7 @@ pub(crate) struct Args {
     /// The instance
     #[arg(value_parser = parse_name, add = completion::instances())]
     name: InstanceName,
-    /// Begin with the log's last so many lines
+    /// Begin with so many of the log's last lines
     #[arg(long, allow_negative_numbers = true, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     lines: u32,
 }
