@@ -14,8 +14,9 @@ use serde::Serialize;
 
 use super::app_info::{Public, Told, read};
 use super::failure::Failure;
+use super::passes::Retries;
 use super::run::{Ended, Run, Target};
-use super::{APP, InstallRequest, Progress, Retries, find_steamcmd};
+use super::{APP, InstallRequest, Progress, find_steamcmd};
 use crate::generations::versions::Versions;
 use crate::lock::Lock;
 use crate::{Error, ErrorKind, Host, Result};

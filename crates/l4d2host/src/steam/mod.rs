@@ -5,6 +5,7 @@
 //! stream: a failure carries its last lines as the cause, and its exit code is ours. It never runs as root on a host with
 //! a service user, since it replaces its own programs with what it downloads.
 
+mod advice;
 mod app_info;
 mod ask;
 mod check;
@@ -13,12 +14,15 @@ mod failure;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod inside;
+mod listener;
 mod manifest;
 mod output;
+mod passes;
 mod pty;
 mod run;
 mod session;
 mod update;
+mod whole;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -37,18 +41,15 @@ use crate::lock::Lock;
 use crate::status::now;
 use crate::{Error, ErrorKind, Held, Host, Result, Version, start};
 pub use check::Checked;
-use failure::Failure;
 pub(crate) use failure::free_space;
 pub(crate) use inside::{become_steamcmd, enter, init};
-use output::Event;
-use run::{Run, Target};
+use passes::Session;
+use run::Target;
+pub(crate) use whole::installed_build;
+use whole::{check, not_whole};
 
 /// Left 4 Dead 2 Dedicated Server.
 const APP: &str = "222860";
-
-/// Valve took the app from the anonymous package for Linux in November 2024. Bringing the Windows files first and Linux'
-/// after them works where that alone does not; nobody outside knows why. Linux last, so that its programs win.
-const PASSES: [&str; 2] = ["windows", "linux"];
 
 /// What a fresh installation takes while it is made.
 pub(crate) const FRESH_SIZE: u64 = 12 << 30;
@@ -114,13 +115,6 @@ pub struct Installed {
     pub own_size: u64,
     /// Whether it is another version than before.
     pub changed: bool,
-}
-
-/// What SteamCMD's own manifest says of a whole game.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Build {
-    build_id: u64,
-    size_on_disk: u64,
 }
 
 impl Host {
@@ -195,40 +189,6 @@ impl Host {
     }
 }
 
-/// Who installs, and how.
-struct Session<'a> {
-    steamcmd: &'a Path,
-    home: &'a Path,
-    request: &'a InstallRequest,
-}
-
-impl Session<'_> {
-    /// Runs SteamCMD's passes. `writes` is the directory that they write to, `installation` names the game in messages.
-    fn run_passes(
-        &self,
-        target: Target,
-        writes: &Dir,
-        installation: &Dir,
-        on_progress: &mut dyn FnMut(&Progress),
-    ) -> Result<()> {
-        // SteamCMD answers "disk write failure" where this is missing.
-        writes.make_dir("steamapps", 0o755)?;
-        let run = Run::new(self.steamcmd, self.home, target, self.request)?;
-        let mut retries = Retries::new(self.request);
-        let places = Places { writes, installation };
-        for pass in PASSES {
-            on_progress(&Progress::Step { step: format!("installing app {APP}, {pass} pass") });
-            run_pass(&run, pass, &places, self.request.user.as_deref(), &mut retries, on_progress)?;
-        }
-        Ok(())
-    }
-}
-
-fn not_whole(why: &str) -> Error {
-    Error::new(ErrorKind::SteamcmdFailed, format!("SteamCMD said success, but {why}"))
-        .hint("`l4d2ctl install` tries again")
-}
-
 /// Tells how far the hashing is.
 fn hashing(on_progress: &mut dyn FnMut(&Progress)) -> impl FnMut(u64, u64) {
     move |done, total| on_progress(&Progress::Update { pass: "manifest", phase: "hashing".to_owned(), done, total })
@@ -271,113 +231,4 @@ fn warn_of_little_space(installation: &Dir, on_progress: &mut dyn FnMut(&Progres
         let warning = format!("{free} GiB are free, a fresh installation takes {wanted} GiB");
         on_progress(&Progress::Warning { warning });
     }
-}
-
-/// What has been tried again so far, in all passes.
-struct Retries {
-    done: u32,
-    pause: Duration,
-}
-
-impl Retries {
-    fn new(request: &InstallRequest) -> Self {
-        Self { done: 0, pause: request.first_pause }
-    }
-
-    /// Whether a failure may be tried again.
-    fn are_left_for(&self, failure: Failure) -> bool {
-        self.done < failure.retries()
-    }
-
-    /// Waits before the next try, each time twice as long.
-    fn pause(&mut self, run: &Run, failure: Failure, on_progress: &mut dyn FnMut(&Progress)) -> Result<()> {
-        self.done += 1;
-        let (pause, done, most) = (self.pause, self.done, failure.retries());
-        let step = format!("SteamCMD: {failure}; trying again in {} s ({done} of {most})", pause.as_secs());
-        on_progress(&Progress::Step { step });
-        self.pause *= 2;
-        run.pause(pause)
-    }
-}
-
-/// Where the game is, and where SteamCMD's writes go, which is elsewhere in an update.
-struct Places<'a> {
-    writes: &'a Dir,
-    installation: &'a Dir,
-}
-
-/// One pass, again after failures that pass by themselves.
-fn run_pass(
-    run: &Run,
-    pass: &'static str,
-    places: &Places<'_>,
-    user: Option<&str>,
-    retries: &mut Retries,
-    on_progress: &mut dyn FnMut(&Progress),
-) -> Result<()> {
-    loop {
-        let ended = run.pass(pass, on_progress)?;
-        let Some(failure) = Failure::of(&ended) else {
-            // A game that was whole before is so after a run that did nothing, too.
-            if !ended.events.contains(&Event::Success) {
-                let warning = format!(
-                    "SteamCMD ended the {pass} pass without a word of success: it may have done nothing, and another \
-                     `l4d2ctl install` does no harm"
-                );
-                on_progress(&Progress::Warning { warning });
-            }
-            return Ok(());
-        };
-        let failure = failure.with_free_space(places.installation);
-        if !retries.are_left_for(failure) {
-            return Err(failure.error(&ended, places.installation, user));
-        }
-        if failure == Failure::Corrupt {
-            places.writes.open_dir("steamapps")?.remove("downloading")?;
-        }
-        retries.pause(run, failure, on_progress)?;
-    }
-}
-
-/// The build of a game in these layers, highest precedence first, or why it is not whole; none where SteamCMD has left no
-/// manifest.
-pub(crate) fn installed_build(layers: &[Dir]) -> Option<std::result::Result<u64, String>> {
-    let is_there = layers.iter().any(|layer| layer.exists(manifest::PATH).unwrap_or(false));
-    is_there.then(|| check(layers).map(|installed| installed.build_id))
-}
-
-/// Whether what lies in these layers is a whole game, or why not. SteamCMD has said so of things that were none.
-fn check(layers: &[Dir]) -> std::result::Result<Build, String> {
-    let in_layers = |path: &str| layers.iter().find(|layer| layer.exists(path).unwrap_or(false));
-    let missing = || format!("{} is missing", manifest::PATH);
-    let layer = in_layers(manifest::PATH).ok_or_else(missing)?;
-    let bytes = layer.read(manifest::PATH, manifest::MAX_SIZE).map_err(|error| error.to_string())?;
-    let build = check_manifest(&bytes, &layer.label_of(manifest::PATH))?;
-    let label = |path: &str| layers.last().map_or_else(|| path.to_owned(), |lowest| lowest.label_of(path));
-    let is_there = [
-        ("srcds_run", in_layers("srcds_run").is_some_and(|layer| layer.open_file("srcds_run").is_ok())),
-        ("bin", in_layers("bin").is_some_and(|layer| layer.open_dir("bin").is_ok())),
-    ];
-    check_programs(is_there, label)?;
-    Ok(build)
-}
-
-fn check_programs(is_there: [(&str, bool); 2], label: impl Fn(&str) -> String) -> std::result::Result<(), String> {
-    match is_there.into_iter().find(|(_, is_there)| !is_there) {
-        Some((path, _)) => Err(format!("{} is missing: are only the Windows files there?", label(path))),
-        None => Ok(()),
-    }
-}
-
-fn check_manifest(bytes: &[u8], label: &str) -> std::result::Result<Build, String> {
-    let manifest = manifest::parse(&String::from_utf8_lossy(bytes)).ok_or_else(|| format!("{label} can't be read"))?;
-    let value = |key: &str| manifest.get(key).and_then(|value| value.parse::<u64>().ok()).unwrap_or(0);
-    if manifest.get("appid").map(String::as_str) != Some(APP) {
-        return Err(format!("the manifest is not of app {APP}"));
-    }
-    // StateFlags is a set of bits; 4 alone means installed and nothing left to do.
-    if value("stateflags") != 4 || value("buildid") == 0 {
-        return Err(format!("the manifest says StateFlags {}, build {}", value("stateflags"), value("buildid")));
-    }
-    Ok(Build { build_id: value("buildid"), size_on_disk: value("sizeondisk") })
 }

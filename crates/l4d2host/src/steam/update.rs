@@ -12,10 +12,10 @@ use overlay::beneath::Dir;
 use rustix::io::Errno;
 
 use super::inside::PLACE;
+use super::passes::Session;
 use super::run::Target;
-use super::{
-    Build, Installed, Progress, Session, check_manifest, check_programs, hashing, inside, manifest, not_whole,
-};
+use super::whole::{Build, check_manifest, check_programs, not_whole};
+use super::{Installed, Progress, hashing, inside, manifest};
 use crate::embedded::{Probe, probe};
 use crate::generations::chain::{self, Chain};
 use crate::generations::finish_fold;
