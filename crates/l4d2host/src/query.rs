@@ -9,11 +9,11 @@ use crate::closest::closest;
 use crate::generations::versions::Versions;
 use crate::instance::{self, Instance};
 use crate::problems::{self, Seen};
-use crate::staging::{staged_revision, staged_version};
+use crate::staging::{is_staged_on_another, staged_revision, staged_version};
 use crate::status::now;
 use crate::{
     Error, ErrorKind, Host, InstanceState, InstanceStatus, LogOptions, LogStream, Result, StatusProblem, UnitDetails,
-    UnitState, Version,
+    UnitState,
 };
 
 impl Host {
@@ -172,10 +172,11 @@ impl Host {
 
 /// The build of the version that is staged, and that of the current one where that is another.
 fn builds(root: &Dir, name: &InstanceName, versions: &Versions) -> (Option<u64>, Option<u64>) {
-    let staged = staged_version(root, name);
-    // A plan without a version was staged when there was but the installation.
-    let is_other = |current: &&Version| staged.as_ref().map_or(!current.chain.is_empty(), |(id, _)| *id != current.id);
-    let pending = versions.current().filter(is_other).map(|current| current.build_id);
+    // What can't be read is not known; a rollout, which acts on it, asks for itself.
+    let Ok(staged) = staged_version(root, name) else { return (None, None) };
+    let id = staged.as_ref().map(|(id, _)| id);
+    let pending =
+        versions.current().filter(|current| is_staged_on_another(id, current)).map(|current| current.build_id);
     (staged.map(|(_, build)| build), pending)
 }
 

@@ -155,11 +155,24 @@ pub(crate) fn staged_revision(root: &Dir, name: &InstanceName) -> Result<Option<
 }
 
 /// The version of the game that is staged, by its name and its build; none where nothing is staged, or an older left4me
-/// staged it.
-pub(crate) fn staged_version(root: &Dir, name: &InstanceName) -> Option<(GenerationId, u64)> {
-    let bytes = root.read(format!("instances/{name}/staged/version"), MAX_VERSION).ok()?;
-    let (id, build) = std::str::from_utf8(&bytes).ok()?.trim_end().split_once(' ')?;
+/// staged it, or what is there is damaged.
+pub(crate) fn staged_version(root: &Dir, name: &InstanceName) -> Result<Option<(GenerationId, u64)>> {
+    match root.read(format!("instances/{name}/staged/version"), MAX_VERSION) {
+        Ok(bytes) => Ok(parse_version(&bytes)),
+        Err(error) if is_damage(&error) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn parse_version(bytes: &[u8]) -> Option<(GenerationId, u64)> {
+    let (id, build) = std::str::from_utf8(bytes).ok()?.trim_end().split_once(' ')?;
     Some((id.parse().ok()?, build.parse().ok()?))
+}
+
+/// Whether an instance is staged on another version than this one.
+pub(crate) fn is_staged_on_another(staged: Option<&GenerationId>, version: &Version) -> bool {
+    // A plan without a version was staged when there was but the installation.
+    staged.map_or(!version.chain.is_empty(), |id| *id != version.id)
 }
 
 /// The port that the staged plan starts the game with; none where nothing is staged that could be read.

@@ -116,15 +116,13 @@ impl Row {
 
     /// With nothing to compare it with but its target.
     pub(super) fn single(name: &str, unit: &str, target: Target, ours: f64) -> Self {
-        Self {
-            name: name.to_owned(),
-            unit: unit.to_owned(),
-            ours,
-            reference: None,
-            ratio: None,
-            target: Some(target),
-            met: Some(target.is_met_by(ours)),
-        }
+        Self { target: Some(target), met: Some(target.is_met_by(ours)), ..Self::without_target(name, unit, ours) }
+    }
+
+    /// One that is there to be read.
+    pub(super) fn without_target(name: &str, unit: &str, ours: f64) -> Self {
+        let (name, unit) = (name.to_owned(), unit.to_owned());
+        Self { name, unit, ours, reference: None, ratio: None, target: None, met: None }
     }
 
     pub(super) fn is_missed(&self) -> bool {

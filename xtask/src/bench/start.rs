@@ -112,16 +112,20 @@ fn status(count: usize) -> Result<Row> {
 }
 
 /// What an instance costs on disk, and a running embedded supervisor in memory.
-fn sizes() -> Result<[Row; 2]> {
+fn sizes() -> Result<[Row; 3]> {
     let disk = number(&format!("du -skc {ROOT}/instances/n7 {ROOT}/runtime/n7 | tail -n 1"))?;
     shell(&as_user("env LEFT4ME_SUPERVISOR=embedded l4d2ctl start n7"))?;
     let pid = word("pgrep -f 'supervise-init .* n7'")?;
     let status = fs::read_to_string(format!("/proc/{pid}/status")).context("the supervisor does not run")?;
-    let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next());
-    let rss: f64 = rss.context("no VmRSS")?.parse()?;
+    let kib = |key: &str| -> Result<f64> {
+        let value = status.lines().find_map(|line| line.strip_prefix(key)?.split_whitespace().next());
+        Ok(value.with_context(|| format!("no {key}"))?.parse()?)
+    };
+    let (resident, own) = (kib("VmRSS:")?, kib("RssAnon:")?);
     shell(&as_user("env LEFT4ME_SUPERVISOR=embedded l4d2ctl stop n7"))?;
     Ok([
         Row::single("disk of a fresh instance", "KiB", Target::AtMost(64.0), disk),
-        Row::single("resident memory of an embedded supervisor", "KiB", Target::AtMost(3072.0), rss),
+        Row::single("resident memory of an embedded supervisor", "KiB", Target::AtMost(3072.0), resident),
+        Row::without_target("of that: its own, not pages of the program that all share", "KiB", own),
     ])
 }

@@ -80,7 +80,7 @@ impl Host {
                 Err(error) if error.errno() == Some(Errno::NOENT) => in_use.any |= held.contains(name),
                 Err(error) => return Err(error.into()),
             }
-            if let Some((version, _)) = staged_version(root, name).filter(|_| running.contains(name)) {
+            if let Some((version, _)) = staged_version(root, name)?.filter(|_| running.contains(name)) {
                 in_use.versions.entry(version).or_default().insert(name.clone());
             }
         }

@@ -100,7 +100,7 @@ impl Rollout<'_> {
             let message = format!("it is not known on which build instance {name} ran before");
             return Err(Error::new(ErrorKind::NotFound, message));
         };
-        let staged = staged_version(&self.root, name).map(|(id, _)| id);
+        let staged = staged_version(&self.root, name)?.map(|(id, _)| id);
         if self.runs(name)? && staged.as_ref() == Some(&from) {
             // A stop that failed half way leaves it running, and not to come back after a reboot.
             if !status.enabled && self.host.supervisor_kind() == SupervisorKind::Systemd {

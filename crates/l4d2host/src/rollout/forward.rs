@@ -14,7 +14,7 @@ use crate::drain::{Drain, Waiting};
 use crate::generations::versions::Versions;
 use crate::live::address;
 use crate::lock::{self, Lock};
-use crate::staging::staged_version;
+use crate::staging::{is_staged_on_another, staged_version};
 use crate::{Error, ErrorKind, InstanceState, InstanceStatus, Result, Version};
 
 /// How long servers may take to say whether anybody is on them, where a canary is chosen.
@@ -37,25 +37,30 @@ enum Restarted {
     Failed(Error),
 }
 
+/// To leave it behind and say that all are moved would be a guess.
+fn cant_tell(name: &InstanceName) -> Error {
+    let message = format!("it can't be told whether instance {name} runs: nothing more is moved");
+    let hint = format!("`l4d2ctl status {name}` says more; `l4d2ctl rollout` goes on");
+    Error::new(ErrorKind::RolloutFailed, message).hint(hint)
+}
+
 impl<'a> Rollout<'a> {
     pub(super) fn go_forward(&mut self, target: Version, resumed: bool) -> Result<RolledOut> {
         let (to_watch, to_start) = self.begun()?;
         let statuses = self.host.all_statuses()?;
         let mut waiting = Vec::new();
         let mut skipped = Vec::new();
-        for status in statuses.iter().filter(|status| status.pending_build_id.is_some()) {
+        for status in &statuses {
+            // Each starts on the current version.
+            if matches!(status.state, InstanceState::Stopped | InstanceState::Failed)
+                || !self.is_behind(&status.name)?
+            {
+                continue;
+            }
             match status.state {
                 InstanceState::Running | InstanceState::Starting => waiting.push(status.name.clone()),
-                // It starts on the current version.
-                InstanceState::Stopped | InstanceState::Failed => {}
                 _ if to_start.contains(&status.name) => {}
-                // To leave it behind and say that all are moved would be a guess.
-                InstanceState::Unknown => {
-                    let message =
-                        format!("it can't be told whether instance {} runs: nothing more is moved", status.name);
-                    let hint = format!("`l4d2ctl status {}` says more; `l4d2ctl rollout` goes on", status.name);
-                    return Err(Error::new(ErrorKind::RolloutFailed, message).hint(hint));
-                }
+                InstanceState::Unknown => return Err(cant_tell(&status.name)),
                 state => skipped.push((status.name.clone(), format!("it is {}", state.as_str()))),
             }
         }
@@ -111,7 +116,7 @@ impl<'a> Rollout<'a> {
                 continue;
             }
             let state = self.host.state_of(&name)?;
-            let there = staged_version(&self.root, &name).is_some_and(|(id, _)| id == self.state.target);
+            let there = staged_version(&self.root, &name)?.is_some_and(|(id, _)| id == self.state.target);
             match state {
                 InstanceState::Stopped | InstanceState::Stopping => to_start.push(name),
                 _ if there => to_watch.push(name),
@@ -261,17 +266,30 @@ impl<'a> Rollout<'a> {
 
     /// Whether it still runs, on another version.
     fn waits(&self, name: &InstanceName) -> Result<bool> {
-        match self.host.get_instance_status(name) {
-            Ok(status) => Ok(status.pending_build_id.is_some() && self.runs(name)?),
+        match self.host.get_instance_status(name).map(|status| status.state) {
+            Ok(InstanceState::Running | InstanceState::Starting) => self.is_behind(name),
+            Ok(InstanceState::Unknown) => Err(cant_tell(name)),
+            Ok(_) => Ok(false),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
     }
 
+    /// Whether it was started on another version than the target. What can't be read is an error: to take it for moved would
+    /// leave a server behind in silence.
+    fn is_behind(&self, name: &InstanceName) -> Result<bool> {
+        if !self.root.exists(format!("instances/{name}/staged"))? {
+            return Ok(false);
+        }
+        let staged = staged_version(&self.root, name)?.map(|(id, _)| id);
+        let versions = Versions::read(&self.root)?;
+        Ok(is_staged_on_another(staged.as_ref(), versions.require(&self.state.target)?))
+    }
+
     /// What it was started on. A plan that says nothing of it was staged when there was but the installation.
     fn version_of(&self, name: &InstanceName) -> Result<Option<names::GenerationId>> {
         let versions = Versions::read(&self.root)?;
-        Ok(match staged_version(&self.root, name) {
+        Ok(match staged_version(&self.root, name)? {
             Some((id, _)) => Some(id).filter(|id| versions.get(id).is_some()),
             None => versions.all().iter().find(|version| version.chain.is_empty()).map(|version| version.id.clone()),
         })

@@ -141,10 +141,10 @@ impl Host {
         let now = Instant::now();
         let look = |(gate, status): (&mut Gate, &InstanceStatus)| {
             let stranger = staged_port(root, &gate.name).and_then(|port| listeners.stranger(port));
-            let staged = staged_version(root, &gate.name).map(|(id, _)| id);
-            gate.judge(&Seen { status, staged, stranger }, now)
+            let staged = staged_version(root, &gate.name)?.map(|(id, _)| id);
+            Ok(gate.judge(&Seen { status, staged, stranger }, now))
         };
-        Ok(gates.iter_mut().zip(&statuses).map(look).collect())
+        gates.iter_mut().zip(&statuses).map(look).collect()
     }
 }
 
