@@ -7,12 +7,12 @@ use std::fmt::Write as _;
 use super::report::{Line, Report, Row, Target};
 use super::table::{number, verdict};
 
-const WIDTH: f64 = 860.0;
+const WIDTH: f64 = 900.0;
 const ROW: f64 = 19.0;
 const TOP: f64 = 40.0;
 
 /// Names end here and bars begin.
-const BARS: f64 = 430.0;
+const BARS: f64 = 465.0;
 const BAR_WIDTH: f64 = 250.0;
 
 /// Bars are as long as the logarithm says, from this part of the target to as much of it, where the target stands in the

@@ -73,8 +73,17 @@ pub(super) fn remove(work: &Path) {
 }
 
 fn is_mounted(path: &Path) -> bool {
+    mount_points().iter().any(|at| at == path)
+}
+
+/// Whatever is mounted below a directory.
+pub(super) fn mounted_below(path: &Path) -> Option<PathBuf> {
+    mount_points().into_iter().find(|at| at != path && at.starts_with(path))
+}
+
+fn mount_points() -> Vec<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    mounts.lines().any(|line| line.split(' ').nth(4).is_some_and(|at| Path::new(at) == path))
+    mounts.lines().filter_map(|line| line.split(' ').nth(4).map(PathBuf::from)).collect()
 }
 
 /// Removes a cgroup with all that is in it, processes too.

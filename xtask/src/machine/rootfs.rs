@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::leftovers::{directory, new_name, remove};
+use super::leftovers::{directory, mounted_below, new_name, remove};
 use crate::build::succeed;
 
 /// What is in a machine's root file system.
@@ -64,6 +64,10 @@ pub(super) fn cached(kind: RootFs) -> Result<PathBuf> {
             .arg(&temporary)
             .arg(mirror()?),
     )?;
+    // Left there where somebody was in it; each machine would copy all of it.
+    if let Some(place) = mounted_below(&temporary) {
+        bail!("mmdebstrap has left {} mounted: `umount` it, and try again", place.display());
+    }
     fs::create_dir_all(temporary.join("etc/systemd/system"))?;
     for unit in MASKED {
         std::os::unix::fs::symlink("/dev/null", temporary.join("etc/systemd/system").join(unit))?;
