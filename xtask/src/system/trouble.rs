@@ -166,8 +166,15 @@ pub(super) fn wrong_setup(host: &mut Host) -> Result<()> {
         password.text()
     );
     ensure!(doctor.code == 1 && doctor.stdout.contains("missing   sudo rules"), "{}", doctor.text());
+    host.ok("rm -r /run/left4me/.root")?;
+    let no_root = host.l4("start a")?;
+    let doctor = host.l4("doctor")?;
+    ensure!(no_root.code == 1 && no_root.stderr.contains("/run/left4me/.root"), "{}", no_root.text());
+    ensure!(doctor.code == 1 && doctor.stdout.contains("systemd-tmpfiles --create left4me.conf"), "{}", doctor.text());
+    host.ok("systemd-tmpfiles --create left4me.conf")?;
     let healthy = host.l4("doctor")?;
     ensure!(healthy.code == 0, "{}", healthy.text());
+    host.l4_ok("start a")?;
     let elsewhere = host.machine.run("sudo -u left4me LEFT4ME_ROOT=/srv/other l4d2ctl status")?;
     ensure!(elsewhere.code == 1 && elsewhere.stderr.contains("was installed for"), "{}", elsewhere.text());
     Ok(())

@@ -42,9 +42,19 @@ pub(super) fn unit(root: &Path) -> Finding {
         }
         (_, Ok(text)) => match root_of(&text) {
             Some(of_unit) if of_unit != root => another_root(&prefix, &path, of_unit, root),
-            _ => Ok(path.display().to_string()),
+            _ => server_root(&text).map(|()| path.display().to_string()),
         },
     }
+}
+
+/// What each server's own root is mounted on: without it systemd fails before the first program, and names only the path.
+fn server_root(unit: &str) -> std::result::Result<(), Lack> {
+    let Some(place) = unit.lines().find_map(|line| line.strip_prefix("RootDirectory=")) else { return Ok(()) };
+    if Path::new(place).is_dir() {
+        return Ok(());
+    }
+    let fix = "sudo systemd-tmpfiles --create left4me.conf".to_owned();
+    Err(Lack { found: format!("{place} is missing, on which each server gets a root of its own"), fix })
 }
 
 /// The root directory that a unit was installed for.
