@@ -70,6 +70,10 @@ pub(super) fn end(options: &Options, before: &Passwords) -> Result<()> {
         ensure!(password(name)? == *password_before, "the password of {name} changed");
     }
     builds_are_whole(options)?;
+    if entries(path("tmp")) == ["update"] {
+        // Of an install that waited in vain for the others: it is kept for the next, which goes on with it or begins anew.
+        ok(options, &["install"], "")?;
+    }
     let left = entries(path("tmp"));
     ensure!(left.is_empty(), "in tmp there is {left:?}");
     let states: Vec<String> = statuses.values().map(|status| status["state"].to_string()).collect();

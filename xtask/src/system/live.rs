@@ -97,12 +97,12 @@ pub(super) fn players_are_waited_for(host: &mut Host) -> Result<()> {
     ensure!(host.lines_like("b", "Console: ")? == 0, "nobody is on b who could be warned");
     for count in [1, 3] {
         host.l4_ok(&format!("rcon a -- sim_players {count}"))?;
-        host.it_says(&format!("waiting for a: {count} player"))?;
+        host.it_says(&format!(" left: {count} player"))?;
         ensure!(host.pid("a")? == a, "{count} are on it, and it restarted");
     }
     host.l4_ok("rcon a -- sim_players 0")?;
     let (code, said) = host.its_end()?;
-    ensure!(code == 0 && said.contains("waiting for a: nobody on it"), "{code}: {said}");
+    ensure!(code == 0 && said.contains(" left: nobody on it"), "{code}: {said}");
     ensure!(said.find("instance b restarted") < said.find("instance a restarted"), "{said}");
     let next = host.pid("a")?;
     ensure!(next != a && next != "0", "a did not restart");
