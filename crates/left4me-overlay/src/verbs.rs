@@ -145,7 +145,7 @@ pub(crate) fn print(request: &Request, environment: &Environment) -> Result<()> 
     let plan = match request.verb {
         Verb::Mount => mount_plan(&root, name, &runtime)?,
         Verb::Umount => format!(
-            "umount every overlay with source {}\nremove {runtime}/work/work\nremove {RECORD_DIR}/{name}\n",
+            "umount every overlay with source {}\nremove work in {runtime}/work\nremove {RECORD_DIR}/{name}\n",
             name.mount_source()
         ),
     };

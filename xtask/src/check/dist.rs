@@ -3,6 +3,7 @@
 const UNIT: &str = include_str!("../../../dist/systemd/system/left4me-server@.service");
 const SLICE: &str = include_str!("../../../dist/systemd/system/left4me-game.slice");
 const UPDATE: &str = include_str!("../../../dist/systemd/system/left4me-update.service");
+const TMPFILES: &str = include_str!("../../../dist/tmpfiles.d/left4me.conf");
 const SUDOERS: &str = include_str!("../../../dist/sudoers.d/left4me");
 
 fn settings(text: &str) -> impl Iterator<Item = (&str, &str)> {
@@ -20,6 +21,7 @@ fn no_file_of_the_service_user_s_reaches_root() {
     // Root's steps run in it, too.
     let directories: Vec<&str> = settings(UNIT).filter(|(name, _)| *name == "RootDirectory").map(|(_, v)| v).collect();
     assert_eq!(directories, ["/run/left4me/.root"]);
+    assert!(TMPFILES.lines().any(|line| line == format!("d {} 0755 root root -", directories[0])), "{TMPFILES}");
     assert!(settings(UNIT).all(|(name, value)| !name.starts_with("Exec") || !value.contains("@ROOT@")));
 }
 

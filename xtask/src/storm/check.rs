@@ -45,7 +45,9 @@ fn ok(options: &Options, args: &[&str], stdin: &str) -> Result<String> {
 }
 
 /// The end: everything is as `status` says, and then everything is deleted and nothing is left.
-pub(super) fn end(options: &Options, before: &Passwords) -> Result<()> {
+///
+/// An install that waited for a lock in vain keeps its update for the next, which goes on with it or begins anew.
+pub(super) fn end(options: &Options, before: &Passwords, an_install_gave_up: bool) -> Result<()> {
     let statuses = settled(options)?;
     for (name, status) in &statuses {
         compare(options, name, status).with_context(|| format!("the status is {status}"))?;
@@ -70,8 +72,7 @@ pub(super) fn end(options: &Options, before: &Passwords) -> Result<()> {
         ensure!(password(name)? == *password_before, "the password of {name} changed");
     }
     builds_are_whole(options)?;
-    if entries(path("tmp")) == ["update"] {
-        // Of an install that waited in vain for the others: it is kept for the next, which goes on with it or begins anew.
+    if an_install_gave_up {
         ok(options, &["install"], "")?;
     }
     let left = entries(path("tmp"));

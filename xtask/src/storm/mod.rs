@@ -150,7 +150,7 @@ pub(crate) fn inside(args: &[String]) -> Result<()> {
     tally.print();
     println!("{count} commands in {:.0} s", start.elapsed().as_secs_f64());
     // Both are of interest.
-    let ended = check::end(&options, &before);
+    let ended = check::end(&options, &before, tally.count("install", "timeout") > 0);
     tally.check(&options)?;
     ended
 }

@@ -51,13 +51,10 @@ impl<'a> Rollout<'a> {
         let mut waiting = Vec::new();
         let mut skipped = Vec::new();
         for status in &statuses {
-            // Each starts on the current version.
-            if matches!(status.state, InstanceState::Stopped | InstanceState::Failed)
-                || !self.is_behind(&status.name)?
-            {
-                continue;
-            }
             match status.state {
+                // It starts on the current version.
+                InstanceState::Stopped | InstanceState::Failed => {}
+                _ if !self.is_behind(&status.name, &target)? => {}
                 InstanceState::Running | InstanceState::Starting => waiting.push(status.name.clone()),
                 _ if to_start.contains(&status.name) => {}
                 InstanceState::Unknown => return Err(cant_tell(&status.name)),
@@ -239,8 +236,8 @@ impl<'a> Rollout<'a> {
 
     /// Restarts one onto the target, and watches it from then on.
     fn restart(&mut self, name: &InstanceName, was_begun: bool) -> Result<Restarted> {
-        self.check_target()?;
-        if !was_begun && !self.waits(name)? {
+        let target = self.current_target()?;
+        if !was_begun && !self.waits(name, &target)? {
             self.tell(&RolloutEvent::Skipped { name: name.clone(), why: "it does not run any more".to_owned() });
             return Ok(Restarted::Skipped);
         }
@@ -265,9 +262,9 @@ impl<'a> Rollout<'a> {
     }
 
     /// Whether it still runs, on another version.
-    fn waits(&self, name: &InstanceName) -> Result<bool> {
+    fn waits(&self, name: &InstanceName, target: &Version) -> Result<bool> {
         match self.host.get_instance_status(name).map(|status| status.state) {
-            Ok(InstanceState::Running | InstanceState::Starting) => self.is_behind(name),
+            Ok(InstanceState::Running | InstanceState::Starting) => self.is_behind(name, target),
             Ok(InstanceState::Unknown) => Err(cant_tell(name)),
             Ok(_) => Ok(false),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
@@ -277,13 +274,12 @@ impl<'a> Rollout<'a> {
 
     /// Whether it was started on another version than the target. What can't be read is an error: to take it for moved would
     /// leave a server behind in silence.
-    fn is_behind(&self, name: &InstanceName) -> Result<bool> {
+    fn is_behind(&self, name: &InstanceName, target: &Version) -> Result<bool> {
         if !self.root.exists(format!("instances/{name}/staged"))? {
             return Ok(false);
         }
         let staged = staged_version(&self.root, name)?.map(|(id, _)| id);
-        let versions = Versions::read(&self.root)?;
-        Ok(is_staged_on_another(staged.as_ref(), versions.require(&self.state.target)?))
+        Ok(is_staged_on_another(staged.as_ref(), target))
     }
 
     /// What it was started on. A plan that says nothing of it was staged when there was but the installation.
@@ -295,11 +291,11 @@ impl<'a> Rollout<'a> {
         })
     }
 
-    /// An install or a rollback that came in between has the last word.
-    fn check_target(&self) -> Result<()> {
+    /// The target, if it is still the current version: an install or a rollback that came in between has the last word.
+    fn current_target(&self) -> Result<Version> {
         let versions = Versions::read(&self.root)?;
         match versions.current() {
-            Some(current) if current.id == self.state.target => Ok(()),
+            Some(current) if current.id == self.state.target => Ok(current.clone()),
             current => {
                 let current = current.map_or("none", |current| current.id.as_str());
                 let target = self.state.target.as_str();
