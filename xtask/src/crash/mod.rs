@@ -138,7 +138,7 @@ fn attack_all(machine: &mut dyn Machine, options: &Options, tell: &mut dyn FnMut
 /// One command under these attacks, by attack.
 fn attack_one(machine: &mut dyn Machine, what: [&str; 3], points: usize) -> Result<BTreeMap<String, Count>> {
     let mut counts: BTreeMap<String, Count> = BTreeMap::new();
-    let mut next = 0;
+    let (mut next, mut told) = (0, 0);
     loop {
         let script = format!("{BIN_DIR}/xtask crash-inside {} {points} {next}", what.join(" "));
         let said = machine.ok(&script)?;
@@ -157,5 +157,10 @@ fn attack_one(machine: &mut dyn Machine, what: [&str; 3], points: usize) -> Resu
         if last["left"] == 0 {
             return Ok(counts);
         }
+        // The rest takes a while, up to hours in all.
+        let failures: Vec<&String> = counts.values().flat_map(|count| &count.failures).collect();
+        eprintln!("{} {}: {next} places tried, {} failed, {} to go", what[0], what[1], failures.len(), last["left"]);
+        failures.iter().skip(told).for_each(|failure| eprintln!("    FAILED at {failure}"));
+        told = failures.len();
     }
 }
