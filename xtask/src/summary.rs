@@ -47,6 +47,11 @@ impl Summary {
         result.is_ok()
     }
 
+    /// Whether nothing was run, and nothing left out.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.passed == 0 && self.failed == 0 && self.skipped.is_empty()
+    }
+
     /// Prints the end; whether all went well. The last line is for programs, too.
     pub(crate) fn end(&self) -> bool {
         println!();

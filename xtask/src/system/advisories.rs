@@ -22,8 +22,8 @@ pub(super) fn swapped_after_the_check(host: &mut Host) -> Result<()> {
              printf '#!/bin/sh\\necho SECRET\\nexec sleep 60\\n' > srcds_run && chmod 755 . srcds_run")?;
     host.make("a", 27101, &[])?;
     // The mount point itself can only be moved where the mount is not seen.
-    host.ok("unshare --mount --propagation private sleep 300 >/dev/null 2>&1 & echo $! > /tmp/older; sleep 0.5")?;
-    for (what, namespace) in [("instances/a/staged", "1"), ("runtime/a/merged", "$(cat /tmp/older)")] {
+    let older = host.older_namespace()?;
+    for (what, namespace) in [("instances/a/staged", 1), ("runtime/a/merged", older)] {
         let swap =
             format!("mv {ROOT}/{what} {ROOT}/tmp/aside && ln -s /srv/secret/inner {ROOT}/{what} && touch /tmp/swapped");
         // A step of the unit only says when: its own root shows neither this directory nor other processes.
@@ -51,7 +51,7 @@ pub(super) fn swapped_after_the_check(host: &mut Host) -> Result<()> {
         );
         host.ok("journalctl -q --rotate --vacuum-time=1s >/dev/null 2>&1")?;
     }
-    host.ok("kill $(cat /tmp/older); rm -r /srv/secret /usr/local/swap /tmp/older /tmp/swapped")?;
+    host.ok(&format!("kill {older}; rm -r /srv/secret /usr/local/swap /tmp/swapped"))?;
     host.l4_ok("start a")?;
     host.expect_state("a", "running")
 }

@@ -96,13 +96,13 @@ pub(super) fn hostile_upper(host: &mut Host) -> Result<()> {
 pub(super) fn moved_mount_point(host: &mut Host) -> Result<()> {
     host.make("a", 27101, &[])?;
     // A namespace from before the mount, in which the service user may move the directory under it.
-    host.ok("unshare --mount --propagation private sleep 300 >/dev/null 2>&1 & echo $! > /tmp/older; sleep 0.5")?;
+    let older = host.older_namespace()?;
     host.l4_ok("start a")?;
-    let moved = "nsenter -m -t $(cat /tmp/older) sudo -u left4me mv /var/lib/left4me/runtime/a/merged /var/lib/left4me/runtime/a/elsewhere";
-    host.ok(moved)?;
+    let dir = "/var/lib/left4me/runtime/a";
+    host.ok(&format!("nsenter -m -t {older} sudo -u left4me mv {dir}/merged {dir}/elsewhere"))?;
     host.l4_ok("stop a")?;
     ensure!(host.mounts()? == 0, "the moved mount is left: {}", host.ok("grep left4me- /proc/1/mountinfo")?);
-    host.ok("kill $(cat /tmp/older); rmdir /var/lib/left4me/runtime/a/elsewhere")?;
+    host.ok(&format!("kill {older}; rmdir {dir}/elsewhere"))?;
     host.l4_ok("start a")?;
     host.expect_state("a", "running")
 }

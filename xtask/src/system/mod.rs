@@ -229,6 +229,14 @@ impl Host<'_> {
         self.machine.wait_until(&script, std::time::Duration::from_secs(30)).map(drop)
     }
 
+    /// A mount namespace from before what comes, which hears of no mount: its process, which the caller ends.
+    fn older_namespace(&mut self) -> Result<u32> {
+        let made = "mkfifo /tmp/made && { unshare --mount --propagation private sh -c \
+            'echo > /tmp/made; exec sleep 300' >/dev/null 2>&1 & read x < /tmp/made; rm /tmp/made; echo $!; }";
+        let pid = self.ok(made)?;
+        pid.trim().parse().with_context(|| format!("its process is {pid:?}"))
+    }
+
     /// How many of our mounts the host sees.
     fn mounts(&mut self) -> Result<usize> {
         let text = self.ok("cat /proc/1/mountinfo")?;

@@ -74,6 +74,10 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     if let Err(error) = stages(&options, &mut summary) {
         summary.fail("what the tests need", &format!("{error:#}"));
     }
+    // A name mistyped would pass for a test that passed.
+    if summary.is_empty() {
+        summary.fail(&options.filter, "no test of these stages has this in its name");
+    }
     Ok(if summary.end() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
