@@ -83,10 +83,17 @@ impl Drop for Line {
     }
 }
 
+/// So many columns are needed for the whole line, with some of them left for the bar.
+const WITH_A_BAR: usize = 72;
+
 /// All that changes has a place of its own, so that nothing jumps.
 fn style(counted: bool) -> ProgressStyle {
-    let known = "{msg:26} {percent:>3}% {wide_bar} {done:>8} of {total:8} {speed:>10}";
-    let template = if counted { known } else { "{wide_msg}" };
+    let is_narrow = Look::of(&std::io::stderr()).width.is_some_and(|columns| columns < WITH_A_BAR);
+    let template = match (counted, is_narrow) {
+        (true, false) => "{msg:26} {percent:>3}% {wide_bar} {done:>8} of {total:8} {speed:>10}",
+        (true, true) => "{wide_msg} {percent:>3}%",
+        (false, _) => "{wide_msg}",
+    };
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     style
         .progress_chars(if has_utf8() { "█░" } else { "=> " })

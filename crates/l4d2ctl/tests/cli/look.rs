@@ -298,6 +298,12 @@ fn progress_is_told_once_in_a_pipe_and_drawn_on_a_terminal() {
     let ascii = [&environment("xterm")[..], &[("LANG", "C")]].concat();
     let drawn = on_terminal(&Sandbox::new(), &["install"], 80, &ascii);
     assert!(drawn.is_ascii() && drawn.contains("% =") && drawn.contains("> "), "{drawn}");
+    // Where it would take two lines, only half of it would be drawn again.
+    let drawn = on_terminal(&Sandbox::new(), &["install"], 50, &environment("xterm"));
+    let drawings: Vec<&str> = drawn.split(['\r', '\n']).filter(|part| part.starts_with("\u{1b}[2Kwindows: ")).collect();
+    let columns = |drawing: &&str| drawing.trim_start_matches("\u{1b}[2K").chars().count();
+    assert!(drawings.iter().any(|drawing| drawing.ends_with('%')), "{drawn}");
+    assert!(drawings.iter().all(|drawing| columns(drawing) <= 50), "{drawings:?}");
     let dumb = on_terminal(&sandbox, &["install"], 80, &environment("dumb"));
     assert!(!dumb.contains(['\u{1b}', '\r', '%']) && dumb.contains("Step: linux: "), "{dumb}");
 }
