@@ -87,6 +87,7 @@ fn run(command: &str, args: &[String]) -> Result<ExitCode> {
         // Inside a machine, for `crash`.
         "crash-inside" => crash::inside(args)?,
         crash::STUB => crash::stub(args)?,
+        crash::WITHOUT_USER_NAMESPACES => crash::without_user_namespaces(args)?,
         "storm" => storm::run(args)?,
         // Inside a machine, for `storm`.
         "storm-inside" => storm::inside(args)?,

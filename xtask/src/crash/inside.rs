@@ -81,6 +81,7 @@ impl Bench {
         self.world.prepare(self.scene)?;
         let first = self.command(None)?;
         ensure!(first.code == 0, "it fails without an attack: {}\n{}", first.code, first.stderr);
+        ensure!(first.stderr.contains(self.scene.says), "it goes another way: {}", first.stderr);
         self.world.check_done(self.scene).context("without an attack")?;
         self.world.prepare(self.scene)?;
         let calls = self.command(None)?.calls;

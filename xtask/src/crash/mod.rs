@@ -7,6 +7,7 @@
 
 mod attack;
 mod errors;
+mod forbid;
 mod game;
 mod inside;
 mod scenes;
@@ -24,6 +25,7 @@ use attack::attacks;
 use scenes::SCENES;
 use world::Supervisor;
 
+pub(crate) use forbid::{WITHOUT_USER_NAMESPACES, without_user_namespaces};
 pub(crate) use inside::run as inside;
 pub(crate) use trace::{STUB, stub};
 

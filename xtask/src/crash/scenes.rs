@@ -1,5 +1,6 @@
 //! The commands that are killed, each from which state into which.
 
+use super::forbid::WITHOUT_USER_NAMESPACES;
 use super::game::Game;
 use super::world::{NAME, SPEC_FILE, State, Supervisor};
 
@@ -30,6 +31,8 @@ pub(super) struct Scene {
     pub(super) as_root: bool,
     /// What goes on after the command's own end and is looked at, too.
     pub(super) linger: Option<&'static str>,
+    /// What it says on stderr where nothing happens to it: that it goes the way that is meant.
+    pub(super) says: &'static str,
 }
 
 impl Scene {
@@ -46,7 +49,7 @@ const UNCHANGED: &[u64] = &[1, 2];
 
 const fn scene(name: &'static str, before: State, command: &'static [&'static str], after: State) -> Scene {
     let (effect, game, builds) = (Effect::Nothing, Game::Two, (UNCHANGED, 2));
-    Scene { name, before, game, command, after, effect, builds, as_root: false, linger: None }
+    Scene { name, before, game, command, after, effect, builds, as_root: false, linger: None, says: "" }
 }
 
 /// One that changes which builds there are, and the instance not.
@@ -59,9 +62,16 @@ const fn of_game(
     Scene { game, builds, ..scene(name, state, command, state) }
 }
 
-pub(super) const SCENES: [Scene; 14] = [
+/// An update where user namespaces are forbidden: SteamCMD works on a copy of the game.
+const INSTALL_COPY: &[&str] = &["/opt/left4me-build/xtask", WITHOUT_USER_NAMESPACES, "l4d2ctl", "install"];
+
+pub(super) const SCENES: [Scene; 15] = [
     of_game("first-install", (State::Missing, Game::None), &["l4d2ctl", "install"], (&[3], 3)),
     of_game("install", (State::Running, Game::Two), &["l4d2ctl", "install"], (&[1, 2, 3], 3)),
+    Scene {
+        says: "updating a copy of the whole game",
+        ..of_game("install-copy", (State::Running, Game::Two), INSTALL_COPY, (&[1, 2, 3], 3))
+    },
     of_game("rollback", (State::Running, Game::Two), &["l4d2ctl", "rollback", "9450001"], (&[1, 2], 1)),
     of_game("prune", (State::Running, Game::Four), &["l4d2ctl", "prune", "--keep", "0"], (&[2, 4], 4)),
     of_game("fold", (State::Stopped, Game::Four), &["l4d2ctl", "prune", "--keep", "0"], (&[4], 4)),
