@@ -18,6 +18,8 @@ mod shells;
 mod trouble;
 mod updates;
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 
 use crate::crash;
@@ -45,6 +47,9 @@ const fn test(name: &'static str, place: Place, always: bool, run: fn(&mut Host)
 }
 
 use Place::{Both, Container, Vm};
+
+/// How long a line may take into the journal: an emulated machine writes sixty thousand in more than half a minute.
+const LINE_LIMIT: Duration = Duration::from_secs(120);
 
 pub(crate) const TESTS: &[Test] = &[
     test("the whole life of two servers", Both, true, life::whole_life),
@@ -226,7 +231,7 @@ impl Host<'_> {
     fn wait_for_line(&mut self, name: &str, line: &str) -> Result<()> {
         let script =
             format!("journalctl -q -u left4me-server@{name} -o cat | grep -F -- '{}'", line.replace('\'', "'\\''"));
-        self.machine.wait_until(&script, std::time::Duration::from_secs(30)).map(drop)
+        self.machine.wait_until(&script, LINE_LIMIT).map(drop)
     }
 
     /// A mount namespace from before what comes, which hears of no mount: its process, which the caller ends.
