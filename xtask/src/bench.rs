@@ -25,7 +25,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::build::project;
-use crate::machine::{BIN_DIR, Container, Machine, RootFs, install_left4me, install_programs, make_ready};
+use crate::machine::{Container, Machine, RootFs, XTASK, install_left4me, install_programs, make_ready};
 use report::{Finding, Part, Report};
 
 /// What measures a part, inside of a machine.
@@ -120,7 +120,7 @@ fn measure(name: &str) -> Result<Part> {
     } else {
         install_left4me(&mut machine)?;
     }
-    for line in machine.ok(&format!("{BIN_DIR}/xtask bench-inside {name}"))?.lines() {
+    for line in machine.ok(&format!("{XTASK} bench-inside {name}"))?.lines() {
         part.take(serde_json::from_str(line).with_context(|| format!("no finding: {line}"))?);
     }
     Ok(part)

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::machine::{BIN_DIR, Container, Machine, install_left4me, make_ready};
+use crate::machine::{Container, Machine, XTASK, install_left4me, make_ready};
 
 use attack::attacks;
 use scenes::SCENES;
@@ -142,7 +142,7 @@ fn attack_one(machine: &mut dyn Machine, what: [&str; 3], points: usize) -> Resu
     let mut counts: BTreeMap<String, Count> = BTreeMap::new();
     let (mut next, mut told) = (0, 0);
     loop {
-        let script = format!("{BIN_DIR}/xtask crash-inside {} {points} {next}", what.join(" "));
+        let script = format!("{XTASK} crash-inside {} {points} {next}", what.join(" "));
         let said = machine.ok(&script)?;
         let lines: Vec<Value> = said.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
         let (last, places) = lines.split_last().with_context(|| format!("{script} said nothing"))?;

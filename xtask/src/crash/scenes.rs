@@ -3,6 +3,7 @@
 use super::forbid::WITHOUT_USER_NAMESPACES;
 use super::game::Game;
 use super::world::{NAME, SPEC_FILE, State, Supervisor};
+use crate::machine::XTASK;
 
 /// What else a command does to the instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +64,7 @@ const fn of_game(
 }
 
 /// An update where user namespaces are forbidden: SteamCMD works on a copy of the game.
-const INSTALL_COPY: &[&str] = &["/opt/left4me-build/xtask", WITHOUT_USER_NAMESPACES, "l4d2ctl", "install"];
+const INSTALL_COPY: &[&str] = &[XTASK, WITHOUT_USER_NAMESPACES, "l4d2ctl", "install"];
 
 pub(super) const SCENES: [Scene; 15] = [
     of_game("first-install", (State::Missing, Game::None), &["l4d2ctl", "install"], (&[3], 3)),

@@ -23,6 +23,8 @@ pub(crate) use vm::{Vm, agent};
 
 /// Where the programs to install lie in a machine.
 pub(crate) const BIN_DIR: &str = "/opt/left4me-build";
+/// Ourselves, in it.
+pub(crate) const XTASK: &str = "/opt/left4me-build/xtask";
 
 /// A command in a machine that hangs is ended, and answers 124.
 const RUN_LIMIT_SECONDS: &str = "600";
@@ -122,7 +124,7 @@ pub(crate) const INSTALL_GAME: &str = "env LEFT4ME_STEAMCMD=/var/lib/left4me/ste
 
 /// The same without the game.
 pub(crate) fn install_programs(machine: &mut dyn Machine) -> Result<()> {
-    machine.ok(&format!("{BIN_DIR}/xtask install --bin-dir {BIN_DIR}"))?;
+    machine.ok(&format!("{XTASK} install --bin-dir {BIN_DIR}"))?;
     machine.ok(&format!(
         "install -d -o left4me -g left4me /var/lib/left4me/steamcmd && \
          install -o left4me -g left4me {BIN_DIR}/steamcmd /var/lib/left4me/steamcmd/steamcmd"

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::machine::{BIN_DIR, Container, Machine, install_left4me, make_ready};
+use crate::machine::{Container, Machine, XTASK, install_left4me, make_ready};
 use commands::{Outcome, Script, VERBS};
 
 /// A machine ends what takes longer than ten minutes, and the end needs its time, too.
@@ -62,7 +62,7 @@ impl Options {
         let Self { seconds, processes, instances, seed, .. } = self;
         let embedded = if self.embedded { " --embedded" } else { "" };
         format!(
-            "sudo -u left4me {BIN_DIR}/xtask storm-inside --seconds {seconds} --processes {processes} \
+            "sudo -u left4me {XTASK} storm-inside --seconds {seconds} --processes {processes} \
              --instances {instances} --seed {seed}{embedded} 2>&1"
         )
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::Host;
-use crate::machine::BIN_DIR;
+use crate::machine::{BIN_DIR, XTASK};
 
 const ROOT: &str = "/var/lib/left4me";
 const HELPERS: &str = "/usr/local/libexec/left4me";
@@ -269,7 +269,7 @@ pub(super) fn planted_in_the_root_directory(host: &mut Host) -> Result<()> {
         }
         let created = host.machine.run("systemd-tmpfiles --create left4me.conf")?;
         ensure!(created.stderr.contains("not a directory"), "{target}: {}", created.text());
-        let installed = host.machine.run(&format!("{BIN_DIR}/xtask install --bin-dir {BIN_DIR}"))?;
+        let installed = host.machine.run(&format!("{XTASK} install --bin-dir {BIN_DIR}"))?;
         ensure!(installed.code == 0, "{target}: {}", installed.text());
         // As root too, a command becomes the service user first, and follows no link then.
         let status = host.machine.run("l4d2ctl status")?;
@@ -288,7 +288,7 @@ pub(super) fn only_root_changes_what_is_installed(host: &mut Host) -> Result<()>
          /usr/local/share/bash-completion /usr/local/share/zsh /etc/fish/completions /usr/local/share/man/man5 \
          /etc/left4me /etc/sudoers.d/left4me-local \\( -perm /022 -o ! -user root -o ! -group root \\)"
     );
-    let install = format!("{BIN_DIR}/xtask install --bin-dir {BIN_DIR}");
+    let install = format!("{XTASK} install --bin-dir {BIN_DIR}");
     for umask in ["0", "077"] {
         host.ok("rm -r /usr/local/libexec /usr/local/lib/systemd /usr/local/lib/tmpfiles.d /usr/local/lib/sysusers.d /etc/left4me")?;
         host.ok(&format!("umask {umask} && {install}"))?;
@@ -315,7 +315,7 @@ pub(super) fn only_root_changes_what_is_installed(host: &mut Host) -> Result<()>
     ensure!(timer.stdout == "disabled\ninactive\n", "nothing is enabled: {}", timer.text());
     host.ok("systemctl enable --now left4me-update.timer")?;
     host.ok(&format!("cp -a /etc/passwd /tmp/passwd && sudo -u left4me ln -s /etc/passwd {ROOT}/tmp/link"))?;
-    host.ok(&format!("{BIN_DIR}/xtask uninstall"))?;
+    host.ok(&format!("{XTASK} uninstall"))?;
     let left = host.machine.run(&format!(
         "ls -d {HELPERS} /etc/sudoers.d/left4me-local /etc/left4me /usr/local/bin/l4d2ctl \
              /usr/local/lib/systemd/system/left4me-* \

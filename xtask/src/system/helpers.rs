@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 
 use super::Host;
-use crate::machine::BIN_DIR;
+use crate::machine::XTASK;
 
 const HELPERS: &str = "/usr/local/libexec/left4me";
 
@@ -27,13 +27,12 @@ pub(super) fn odd_calls(host: &mut Host) -> Result<()> {
     host.make("odd", 27101, &[])?;
     host.l4_ok("start odd")?;
     host.l4_ok("stop odd")?;
-    host.ok(&format!("{BIN_DIR}/xtask odd-calls 8 2>&1")).map(drop)
+    host.ok(&format!("{XTASK} odd-calls 8 2>&1")).map(drop)
 }
 
 /// The installed helper; in the virtual machine on the kernel that takes layers as `/proc/self/fd/N`.
 pub(super) fn racing_attacker(host: &mut Host) -> Result<()> {
-    let attack =
-        format!("{BIN_DIR}/xtask attack --seed 1 --swaps 20000 --runs 300 --helper {HELPERS}/left4me-overlay 2>&1");
+    let attack = format!("{XTASK} attack --seed 1 --swaps 20000 --runs 300 --helper {HELPERS}/left4me-overlay 2>&1");
     let said = host.ok(&attack)?;
     ensure!(said.contains("canaries are as they were"), "{said}");
     Ok(())

@@ -4,7 +4,7 @@
 use anyhow::{Result, ensure};
 
 use super::{LATER, PACKAGE, boot, nothing_is_left};
-use crate::machine::BIN_DIR;
+use crate::machine::XTASK;
 use crate::system::Host;
 
 const FROM_SOURCE: &str = "/opt/left4me-build/xtask install --bin-dir /opt/left4me-build";
@@ -57,7 +57,7 @@ pub(in crate::system) fn beside_source(_: &mut Host) -> Result<()> {
     // The other way round.
     host.ok(&format!("dpkg -i {PACKAGE} 2>&1"))?;
     host.l4_ok("stop a")?;
-    host.ok(&format!("{BIN_DIR}/xtask uninstall"))?;
+    host.ok(&format!("{XTASK} uninstall"))?;
     let told = installations(&mut host, "l4d2ctl")?;
     ensure!(told.starts_with("\"ok\": \"one, in /usr\""), "{told}");
     host.l4_ok("start a --wait")?;
