@@ -21,7 +21,7 @@ pub(crate) enum Aside {
     Runtime,
     /// The upper that a reset takes away, or the empty one for it.
     Upper,
-    /// The same of work.
+    /// What lay in the place of `work` when the instance was mounted.
     Work,
 }
 
@@ -36,7 +36,7 @@ impl Aside {
             Self::Deleted => "deleted",
             Self::Runtime => "runtime",
             Self::Upper => "upper",
-            Self::Work => "work",
+            Self::Work => overlay::work::ASIDE,
         };
         format!("{name}.{word}")
     }

@@ -85,10 +85,11 @@ fn check_port(root: &Dir, name: &InstanceName, spec: &Spec) -> Result<()> {
     Ok(())
 }
 
-/// The directories of the mount. `upper`'s owner and mode become those of what the game sees as its root.
+/// The directories of the mount but `work`, which whoever mounts makes. `upper`'s owner and mode become those of what the
+/// game sees as its root.
 pub(crate) fn make_runtime(root: &Dir, name: &InstanceName) -> Result<()> {
     let runtime = root.make_dirs(format!("runtime/{name}"), 0o755)?;
-    for dir in ["upper", "work", "merged"] {
+    for dir in ["upper", "merged"] {
         // Not opened: a merged that is mounted on now need not be readable to say that it is there.
         if !runtime.exists(dir)? {
             runtime.create_dir(dir, 0o755)?;

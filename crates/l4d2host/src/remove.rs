@@ -59,17 +59,16 @@ impl Host {
         self.supervisor().disable(name, &lock)?;
         make_runtime(&root, name)?;
         let runtime = root.open_dir(format!("runtime/{name}"))?;
-        // work goes with upper: what the kernel left in it belongs to what is removed.
-        for (dir, aside) in [("upper", Aside::Upper), ("work", Aside::Work)] {
-            let aside = aside.of(name);
-            tmp.create_dir(&aside, 0o755)?;
-            // The game may have closed its root, which is the upper.
-            runtime.make_movable(dir)?;
-            tmp.exchange(&aside, &runtime, dir)?;
-            runtime.sync()?;
-            tmp.sync()?;
-            tmp.remove(&aside)?;
-        }
+        let aside = Aside::Upper.of(name);
+        tmp.create_dir(&aside, 0o755)?;
+        // The game may have closed its root, which is the upper.
+        runtime.make_movable("upper")?;
+        tmp.exchange(&aside, &runtime, "upper")?;
+        runtime.sync()?;
+        tmp.sync()?;
+        tmp.remove(&aside)?;
+        // No mount uses it any more, so it is nobody's.
+        runtime.remove("work")?;
         Ok(tmp.sync()?)
     }
 }

@@ -9,7 +9,6 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use names::{InstanceName, Layer, RECORD_DIR};
 use overlay::beneath::Dir;
@@ -17,16 +16,13 @@ use overlay::mount::{Detached, OPTIONS, USERXATTR};
 use overlay::record::Record;
 use overlay::stack::{Stack, open_layers, runtime_path, staged_layers};
 use overlay::umount::umount_all;
-use overlay::{Error, Result, mountinfo, trusted};
+use overlay::{Error, Result, mountinfo, trusted, work};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use crate::lock::Lock;
 use crate::process::{Environment, enter_pid1_mount_namespace};
 use crate::request::{Request, Verb};
-
-/// Of a server that ended in order there is nothing in `work/work`, of a crash a few files.
-const REMOVAL_LIMIT: Duration = Duration::from_secs(4);
 
 /// Does what was asked, as root, in PID 1's mount namespace.
 pub(crate) fn run(request: &Request) -> Result<()> {
@@ -91,36 +87,12 @@ fn is_mounted(root: &Dir, records: &Dir, name: &InstanceName, layers: &[(Layer, 
 fn umount(root: &Dir, records: &Dir, name: &InstanceName) -> Result<()> {
     umount_all(&name.mount_source())?;
     records.remove(name.as_str())?;
-    remove_work_work(root, name)
-}
-
-/// The kernel makes `work/work` as root with mode 000, and the service user could never remove it once something is
-/// left in it. `work` itself must be a real directory: a link there would aim this removal elsewhere.
-///
-/// One of the service user's own is its own to remove. It could have moved there what it may move but not remove, a
-/// directory with root's files in it, or so much that root would be busy for hours.
-fn remove_work_work(root: &Dir, name: &InstanceName) -> Result<()> {
-    let work = root.open_dir(runtime_path(name)).and_then(|runtime| runtime.open_dir_unmounted("work"));
-    let work = match work {
-        Ok(work) => work,
+    match root.open_dir(runtime_path(name)) {
+        Ok(runtime) => work::remove(&runtime),
         // An instance without a runtime directory has nothing to clean.
-        Err(error) if error.errno() == Some(Errno::NOENT) => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    let failed = |errno| Error::kernel(format!("can't remove {}", work.label_of("work")), errno);
-    match work.remove_empty_dir("work") {
-        Err(Errno::NOTEMPTY | Errno::EXIST) => {}
-        Ok(()) | Err(Errno::NOENT) => return Ok(()),
-        // A link or a file, whose name is all that goes.
-        Err(Errno::NOTDIR) => return work.remove_file("work").map_err(failed),
-        Err(errno) => return Err(failed(errno)),
+        Err(error) if error.errno() == Some(Errno::NOENT) => Ok(()),
+        Err(error) => Err(error),
     }
-    let tree = work.open_dir_unmounted("work")?;
-    if !tree.owner()?.0.is_root() {
-        return Ok(());
-    }
-    tree.remove_contents_until(Instant::now() + REMOVAL_LIMIT)?;
-    work.remove_empty_dir("work").map_err(failed)
 }
 
 /// `/run/left4me`, made where tmpfiles has not. `/run` is root's, so nobody else can have put it there.
@@ -145,7 +117,7 @@ pub(crate) fn print(request: &Request, environment: &Environment) -> Result<()> 
     let plan = match request.verb {
         Verb::Mount => mount_plan(&root, name, &runtime)?,
         Verb::Umount => format!(
-            "umount every overlay with source {}\nremove work in {runtime}/work\nremove {RECORD_DIR}/{name}\n",
+            "umount every overlay with source {}\nremove {runtime}/work\nremove {RECORD_DIR}/{name}\n",
             name.mount_source()
         ),
     };

@@ -11,6 +11,8 @@ mod odd_calls;
 mod stacks;
 #[path = "helper/trouble.rs"]
 mod trouble;
+#[path = "helper/work.rs"]
+mod work;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -57,14 +59,9 @@ impl Host {
         let scratch = std::env::var_os("LEFT4ME_TEST_TMPDIR").unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into());
         let root = Path::new(&scratch).join(format!("{}-{}", test.replace("::", "-"), std::process::id()));
         let _ = fs::remove_dir_all(&root);
-        for path in [
-            "installation",
-            "overlays",
-            "instances/one/staged",
-            "runtime/one/upper",
-            "runtime/one/work",
-            "runtime/one/merged",
-        ] {
+        for path in
+            ["installation", "overlays", "instances/one/staged", "runtime/one/upper", "runtime/one/merged", "tmp"]
+        {
             fs::create_dir_all(root.join(path)).unwrap();
         }
         fs::create_dir("/etc/left4me").unwrap();

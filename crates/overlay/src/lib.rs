@@ -6,6 +6,7 @@
 //!
 //! - [`beneath`]: directories and files by descriptor, never outside the directory one started from;
 //! - [`stack`]: an instance's layers, upper, work and merged, opened and checked: what will be mounted;
+//! - [`work`]: the kernel's own directory beside the upper, which belongs to whoever mounts;
 //! - [`mount`]: the mount itself, from descriptors; [`umount`]: finding and undoing it;
 //! - [`trusted`]: the file that names the root directory;
 //! - [`mountinfo`], [`record`]: what the kernel and root say is mounted.
@@ -23,5 +24,6 @@ mod remove;
 pub mod stack;
 pub mod trusted;
 pub mod umount;
+pub mod work;
 
 pub use error::{Error, Result};

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 
 use crate::beneath::Dir;
 use crate::error::{Error, Result};
+use crate::work;
 
 /// 500 lines of the longest refs fit.
 const MAX_LAYERS_FILE: usize = 512 * 1024;
@@ -21,7 +22,7 @@ pub struct Stack {
     pub layers: Vec<(Layer, Dir)>,
     /// What the server writes.
     pub upper: Dir,
-    /// The kernel's own directory beside it.
+    /// The kernel's own directory beside it, made for this mount.
     pub work: Dir,
     /// `runtime/NAME`, in which `merged` lies.
     pub runtime: Dir,
@@ -59,7 +60,7 @@ pub fn open_layers(root: &Dir, layers: Vec<Layer>) -> Result<Vec<(Layer, Dir)>> 
 }
 
 impl Stack {
-    /// Opens everything that the mount of `name` needs. That nothing is mounted at `merged` yet is checked by the same
+    /// Opens everything that the mount of `name` needs, and makes its work directory. That nothing is mounted at `merged` yet is checked by the same
     /// call that opens it.
     pub fn open(root: &Dir, name: &InstanceName, layers: Vec<(Layer, Dir)>) -> Result<Self> {
         let runtime = root.open_dir(runtime_path(name))?;
@@ -68,17 +69,17 @@ impl Stack {
             _ => error,
         })?;
         let upper = runtime.open_dir_unmounted("upper")?;
-        let work = runtime.open_dir_unmounted("work")?;
-        for dir in [&runtime, &upper, &work, &merged] {
+        for dir in [&runtime, &upper, &merged] {
             check_owner(dir, root)?;
         }
+        let work = work::make(root, &runtime, name)?;
         Ok(Self { source: name.mount_source(), layers, upper, work, runtime, merged })
     }
 }
 
 /// The service user owns the root directory and all that its instances run from: a directory of somebody else's in
 /// such a place was put there by somebody else.
-fn check_owner(dir: &Dir, root: &Dir) -> Result<()> {
+pub(crate) fn check_owner(dir: &Dir, root: &Dir) -> Result<()> {
     if dir.owner()?.0 == root.owner()?.0 {
         return Ok(());
     }

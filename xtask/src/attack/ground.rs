@@ -64,13 +64,14 @@ pub(super) fn fill() -> Result<()> {
     }
     for name in INSTANCES {
         ours(&format!("instances/{name}/staged/layers"), "overlay a\noverlay b/c\ninstallation\n")?;
-        for directory in ["upper", "work", "merged"] {
+        for directory in ["upper", "merged"] {
             fs::create_dir_all(in_root(&format!("runtime/{name}/{directory}")))?;
         }
     }
     for pool in 0..POOLS {
         fill_pool(&format!("pool/{pool}"))?;
     }
+    fs::create_dir_all(in_root("tmp"))?;
     fs::create_dir_all(ATTIC)?;
     for tree in [ROOT, ATTIC] {
         give_away(Path::new(tree))?;

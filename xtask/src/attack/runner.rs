@@ -200,10 +200,7 @@ fn peace() -> Result<()> {
             || fs::read_to_string("/proc/self/mountinfo").map(|text| text.contains(&format!(" left4me-{name} ")));
         ensure!(!left()? && !Path::new("/run/left4me").join(name).exists(), "a mount or record of {name} is left");
         ensure!(!Path::new("/run/left4me/.locks").join(name).exists(), "a lock of {name} is left");
-        ensure!(
-            !in_root(&format!("runtime/{name}/work")).join("work").exists(),
-            "the kernel's work/work of {name} is left"
-        );
+        ensure!(!in_root(&format!("runtime/{name}/work")).exists(), "the kernel's work directory of {name} is left");
         must("mount")?;
         let merged = fs::read_to_string(in_root(&format!("runtime/{name}/merged/file")))?;
         ensure!(left()? && merged == "ours\n", "{name} is not mounted as it should be: {merged}");

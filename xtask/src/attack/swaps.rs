@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, mkdirat, openat, renameat_with, symlinkat, unlinkat};
 use rustix::io::{Errno, pread, pwrite};
 
-use super::{Random, in_root};
+use super::{ATTIC, Random, in_root};
 
 /// What each thread swaps: names in directories below the root directory.
 const TARGETS: [&[(&str, &str)]; 5] = [
@@ -22,12 +22,16 @@ const TARGETS: [&[(&str, &str)]; 5] = [
         ("instances", "two"),
         ("instances/two/staged", "layers"),
     ],
-    &[("runtime", "one"), ("runtime/one", "upper"), ("runtime/one", "work")],
-    &[("runtime", "two"), ("runtime/two", "upper"), ("runtime/two", "work")],
+    &[("runtime", "one"), ("runtime/one", "upper")],
+    &[("runtime", "two"), ("runtime/two", "upper")],
 ];
 
-/// The threads that swap `work/work`, which can only be swapped within `work`.
-const WORKS: [&str; 2] = ["runtime/one/work", "runtime/two/work"];
+/// Where `work` lies, which root makes and removes: one thread for each swaps it, one reaches into it.
+const RUNTIMES: [&str; 2] = ["runtime/one", "runtime/two"];
+
+/// Where root moves what stood in the place of `work`, and under which names.
+const TMP: &str = "tmp";
+const ASIDE: [&str; 2] = ["one.work", "two.work"];
 
 /// The count of one attacker, and whether it is to end: sixteen bytes of a file that it has as standard input.
 pub(super) struct Count {
@@ -64,15 +68,20 @@ pub(crate) fn swap_everything(args: &[String]) -> Result<()> {
     let count = &count;
     // All are opened before the first is swapped, and then used as opened.
     let targets: Vec<_> = TARGETS.iter().map(|targets| open_all(targets)).collect::<Result<_>>()?;
-    let works: Vec<_> = WORKS.iter().map(|work| open(&in_root(work))).collect::<Result<_>>()?;
+    let runtimes: Vec<_> = RUNTIMES.iter().map(|path| open(&in_root(path))).collect::<Result<_>>()?;
     std::thread::scope(|scope| {
         let swapping = targets.iter().enumerate().map(|(number, targets)| {
             scope.spawn(move || swap(targets, number, &mut Random::new(seed + number as u64), count))
         });
-        let working = works.iter().enumerate().map(|(number, work)| {
-            scope.spawn(move || swap_work(work, &mut Random::new(seed + 100 + number as u64), count))
+        let working = runtimes.iter().enumerate().map(|(number, runtime)| {
+            scope.spawn(move || swap_work(runtime, ASIDE[number], &mut Random::new(seed + 100 + number as u64), count))
         });
-        let threads: Vec<_> = swapping.chain(working).collect();
+        let reaching = runtimes.iter().enumerate().map(|(number, runtime)| {
+            scope.spawn(move || {
+                reach_into_work(runtime, ASIDE[number], &mut Random::new(seed + 200 + number as u64), count)
+            })
+        });
+        let threads: Vec<_> = swapping.chain(working).chain(reaching).collect();
         threads.into_iter().try_for_each(|thread| thread.join().expect("an attacker's thread does not panic"))
     })?;
     count.tell();
@@ -111,50 +120,78 @@ fn swap(targets: &[(OwnedFd, &str)], pool: usize, random: &mut Random, count: &C
     Ok(())
 }
 
-/// `work/work` is the kernel's, root's and closed. In `work`, which is the attacker's, its name can be changed.
-fn swap_work(work: &OwnedFd, random: &mut Random, count: &Count) -> Result<()> {
+/// Puts something in the place of `work`, or beside root's under its name.
+fn swap_work(runtime: &OwnedFd, aside: &str, random: &mut Random, count: &Count) -> Result<()> {
+    let (tmp, mut kept) = (open(&in_root(TMP))?, 0);
     while !count.stop.load(Ordering::Relaxed) {
-        clear(work, "instead")?;
         match random.below(4) {
-            0 => symlinkat("/srv/canary/work", work, "instead")?,
-            1 => symlinkat("../../../../canary/work/work", work, "instead")?,
-            2 => mkdirat(work, "instead", Mode::RWXU)?,
+            0 => symlinkat("/srv/canary/work", runtime, "instead")?,
+            1 => mkdirat(runtime, "instead", Mode::RWXU)?,
+            2 => {
+                mkdirat(runtime, "instead", Mode::RWXU)?;
+                symlinkat("../../../../canary/work/work", runtime, "instead/work")?;
+            }
             _ => {
-                mkdirat(work, "instead", Mode::RWXU)?;
-                symlinkat("/srv/canary/work/deep", work, "instead/link")?;
-                mkdirat(work, "instead/er", Mode::RWXU)?;
+                for path in ["instead", "instead/work", "instead/work/er"] {
+                    mkdirat(runtime, path, Mode::RWXU)?;
+                }
+                symlinkat("/srv/canary/work/deep", runtime, "instead/work/link")?;
             }
         }
-        let swapped = match renameat_with(work, "instead", work, "work", RenameFlags::EXCHANGE) {
-            Err(Errno::NOENT) => renameat_with(work, "instead", work, "work", RenameFlags::NOREPLACE),
+        let swapped = match renameat_with(runtime, "instead", runtime, "work", RenameFlags::EXCHANGE) {
+            Err(Errno::NOENT) => renameat_with(runtime, "instead", runtime, "work", RenameFlags::NOREPLACE),
             other => other,
         };
         if swapped.is_ok() {
             count.add();
         }
         pause(random, 50_000);
+        clear(runtime, "instead", &mut kept)?;
+        // As the next command of the instance would.
+        clear(&tmp, aside, &mut kept)?;
+        pause(random, 400_000);
     }
-    clear(work, "instead")?;
-    clear(work, "work")
+    clear(&tmp, aside, &mut kept)?;
+    clear(runtime, "work", &mut kept)
 }
 
-/// Removes what this thread, or the kernel, has made, as far as the service user can.
-fn clear(work: &OwnedFd, name: &str) -> Result<()> {
-    for inner in ["link", "er"] {
+/// What can crash Linux 6.12 where it works: `work/work` is made, moved and removed while the kernel empties it.
+fn reach_into_work(runtime: &OwnedFd, taken: &str, random: &mut Random, count: &Count) -> Result<()> {
+    let (attic, mut kept) = (open(Path::new(ATTIC))?, 0);
+    while !count.stop.load(Ordering::Relaxed) {
+        for path in ["work/work", "work/work/er"] {
+            let _ = mkdirat(runtime, path, Mode::RWXU);
+        }
+        pause(random, 20_000);
+        let moved = match random.below(3) {
+            0 => renameat_with(runtime, "work/work", runtime, "work/other", RenameFlags::empty()),
+            1 => renameat_with(runtime, "work/work", &attic, taken, RenameFlags::empty()),
+            _ => unlinkat(runtime, "work/work/er", AtFlags::REMOVEDIR)
+                .and_then(|()| unlinkat(runtime, "work/work", AtFlags::REMOVEDIR)),
+        };
+        if moved.is_ok() {
+            count.add();
+        }
+        clear(&attic, taken, &mut kept)?;
+        pause(random, 100_000);
+    }
+    Ok(())
+}
+
+/// Removes what these threads have made, as far as the service user can. What is root's is put out of the way.
+fn clear(parent: &OwnedFd, name: &str, kept: &mut u32) -> Result<()> {
+    let inner = ["link", "er", "work/link", "work/er", "other/link", "other/er", "work", "other"]
+        .map(|path| format!("{name}/{path}"));
+    for path in inner.iter().map(String::as_str).chain([name]) {
         for flags in [AtFlags::empty(), AtFlags::REMOVEDIR] {
-            let _ = unlinkat(work, format!("{name}/{inner}"), flags);
+            let _ = unlinkat(parent, path, flags);
         }
     }
-    for flags in [AtFlags::REMOVEDIR, AtFlags::empty()] {
-        match unlinkat(work, name, flags) {
-            Ok(()) | Err(Errno::NOENT) => return Ok(()),
-            Err(_) => {}
-        }
+    *kept += 1;
+    match renameat_with(parent, name, parent, format!("kept-{kept}-{name}"), RenameFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno).with_context(|| format!("can't clear {name}")),
     }
-    // The kernel's, with something in it: put out of the way.
-    let aside = format!("kept-{}", std::process::id());
-    let _ = unlinkat(work, &aside, AtFlags::REMOVEDIR);
-    renameat_with(work, name, work, &aside, RenameFlags::empty()).with_context(|| format!("can't clear {name}"))
 }
 
 /// Waits for up to so many nanoseconds, in which the kernel may let others run.

@@ -150,7 +150,7 @@ fn compare(options: &Options, name: &str, status: &Value) -> Result<()> {
     let sum = Command::new("sha256sum").arg(format!("{instance}/spec.yaml")).output()?;
     let revision = String::from_utf8_lossy(&sum.stdout).chars().take(16).collect::<String>();
     ensure!(status["revision"] == *revision, "the spec's revision is {revision}");
-    for dir in ["upper", "work", "merged"] {
+    for dir in ["upper", "merged"] {
         ensure!(path(&format!("runtime/{name}/{dir}")).is_dir(), "{dir} is missing");
     }
     if options.embedded {

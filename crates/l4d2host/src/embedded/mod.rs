@@ -184,12 +184,7 @@ impl Supervisor for Embedded {
         if state.is_none_or(|state| state.active_state != "failed") {
             State::forget(&runtime)?;
         }
-        match runtime.open_dir("work") {
-            Ok(work) => drop(work.remove("work")?),
-            Err(error) if error.errno() == Some(Errno::NOENT) => {}
-            Err(error) => return Err(error.into()),
-        }
-        Ok(())
+        Ok(overlay::work::remove(&runtime)?)
     }
 
     fn units(&self) -> Result<BTreeMap<InstanceName, UnitState>> {

@@ -37,7 +37,7 @@ fn both_verbs_can_be_said_twice() {
         ok(&["umount", "one"]);
         ok(&["umount", "one"]);
         assert!(mounts().is_empty() && !Path::new("/run/left4me/one").exists());
-        assert!(!host.root.join("runtime/one/work/work").exists(), "work/work would be root's for ever");
+        assert!(!host.root.join("runtime/one/work").exists(), "work would be root's for ever");
         assert_eq!(host.read("installation/only"), "installation");
         assert_eq!(host.read("runtime/one/upper/only"), "changed");
         ok(&["umount", "nobody"]);

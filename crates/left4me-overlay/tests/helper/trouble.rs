@@ -34,7 +34,7 @@ fn work_work_goes_with_all_that_is_in_it() {
         fs::set_permissions(host.root.join("runtime/one/work/work"), fs::Permissions::from_mode(0o000)).unwrap();
         symlink("/etc", host.root.join("runtime/one/work/work/a/link")).unwrap();
         ok(&["umount", "one"]);
-        assert!(!host.root.join("runtime/one/work/work").exists() && Path::new("/etc/left4me/root").exists());
+        assert!(!host.root.join("runtime/one/work").exists() && Path::new("/etc/left4me/root").exists());
     });
 }
 
@@ -71,14 +71,18 @@ fn layers_files_that_are_no_such_thing() {
 fn a_full_disk_is_an_error_and_not_a_read_only_server() {
     in_namespaces("a_full_disk_is_an_error_and_not_a_read_only_server", |host| {
         let runtime = host.root.join("runtime/one");
-        run("mount", &["-t", "tmpfs", "-o", "nr_inodes=4", "none", runtime.to_str().unwrap()]);
-        for name in ["upper", "work", "merged"] {
-            fs::create_dir(runtime.join(name)).unwrap();
-        }
         host.stage(&[]);
-        let error = refused(&["mount", "one"]);
-        assert!(error.contains("full") && error.contains("runtime/one"), "{error}");
-        assert!(mounts().is_empty());
+        // No room for work; and room for work, and none for what the kernel makes in it.
+        for (inodes, says) in [("nr_inodes=3", "No space left"), ("nr_inodes=4", "full")] {
+            run("mount", &["-t", "tmpfs", "-o", inodes, "none", runtime.to_str().unwrap()]);
+            for name in ["upper", "merged"] {
+                fs::create_dir(runtime.join(name)).unwrap();
+            }
+            let error = refused(&["mount", "one"]);
+            assert!(error.contains(says) && error.contains("runtime/one"), "{error}");
+            assert!(mounts().is_empty());
+            run("umount", &[runtime.to_str().unwrap()]);
+        }
     });
 }
 
