@@ -4,6 +4,7 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, mkdirat, openat, renameat_with, symlinkat, unlinkat};
@@ -149,7 +150,9 @@ fn swap_work(runtime: &OwnedFd, aside: &str, random: &mut Random, count: &Count)
         clear(runtime, "instead", &mut kept)?;
         // As the next command of the instance would.
         clear(&tmp, aside, &mut kept)?;
-        pause(random, 400_000);
+        // A mount takes a millisecond, and in an emulated machine a few hundred: some are to succeed in either.
+        let limit = [400_000, 10_000_000, 1_000_000_000][random.below(3)];
+        pause(random, limit);
     }
     clear(&tmp, aside, &mut kept)?;
     clear(runtime, "work", &mut kept)
@@ -173,7 +176,7 @@ fn reach_into_work(runtime: &OwnedFd, taken: &str, random: &mut Random, count: &
             count.add();
         }
         clear(&attic, taken, &mut kept)?;
-        pause(random, 100_000);
+        pause(random, 5_000_000);
     }
     Ok(())
 }
@@ -194,11 +197,17 @@ fn clear(parent: &OwnedFd, name: &str, kept: &mut u32) -> Result<()> {
     }
 }
 
-/// Waits for up to so many nanoseconds, in which the kernel may let others run.
+/// Waits for up to so many nanoseconds, in which the kernel may let others run. Asleep if they are many: on few processors
+/// those who are attacked would hardly run.
 pub(super) fn pause(random: &mut Random, limit: u64) {
+    const LONG: Duration = Duration::from_millis(1);
     let limit = usize::try_from(limit).unwrap_or(1);
-    let until = std::time::Instant::now() + std::time::Duration::from_nanos(random.below(limit) as u64);
-    while std::time::Instant::now() < until {
+    let pause = Duration::from_nanos(random.below(limit) as u64);
+    if pause > LONG {
+        return std::thread::sleep(pause);
+    }
+    let until = Instant::now() + pause;
+    while Instant::now() < until {
         std::thread::yield_now();
     }
 }
