@@ -53,8 +53,8 @@ pub(super) fn nothing_left(host: &mut Host) -> Result<()> {
     host.machine
         .wait_until("test -d /var/lib/left4me/runtime/a/upper/left4dead2/logs", std::time::Duration::from_secs(10))?;
     host.l4_ok("reset a")?;
-    let upper = host.ok("find /var/lib/left4me/runtime/a/upper /var/lib/left4me/runtime/a/work -mindepth 1")?;
-    ensure!(upper.is_empty(), "reset left {upper}");
+    let left = host.ok("cd /var/lib/left4me/runtime/a && find upper -mindepth 1; ls -d work 2>/dev/null || true")?;
+    ensure!(left.is_empty(), "reset left {left}");
     ensure!(host.ok("cat /var/lib/left4me/instances/a/rcon_password")? == password, "the password changed");
     host.l4_ok("start a")?;
     host.l4_ok("delete a")?;

@@ -110,28 +110,29 @@ pub(super) fn failed_start(host: &mut Host) -> Result<()> {
     host.expect_state("a", "stopped")?;
     host.ok("mv /var/lib/left4me/overlays/gone /var/lib/left4me/overlays/test")?;
     // What only the helper can see.
-    host.ok("cd /var/lib/left4me/runtime/a && rm -rf work && ln -s merged work")?;
+    host.ok("chown root /var/lib/left4me/runtime/a/merged")?;
     let answer = host.l4("start a")?;
     ensure!(answer.code == 1, "{}", answer.text());
     for part in
-        ["Job for left4me-server@a.service failed", "error: instance a did not start", "runtime/a/work", "hint:"]
+        ["Job for left4me-server@a.service failed", "error: instance a did not start", "runtime/a/merged", "hint:"]
     {
         ensure!(answer.stderr.contains(part), "{part:?} is missing in:\n{}", answer.stderr);
     }
-    host.ok("rm /var/lib/left4me/runtime/a/work")?;
+    host.ok("chown left4me /var/lib/left4me/runtime/a/merged")?;
     host.l4_ok("start a")?;
     host.expect_state("a", "running")
 }
 
 pub(super) fn full_disk(host: &mut Host) -> Result<()> {
     host.make("a", 27101, &[])?;
-    // A file system of its own for the instance's runtime, with no room left for the kernel's work directory.
-    host.ok("mount -t tmpfs -o nr_inodes=4,mode=755,uid=left4me,gid=left4me none /var/lib/left4me/runtime/a && \
-             sudo -u left4me mkdir /var/lib/left4me/runtime/a/upper /var/lib/left4me/runtime/a/work /var/lib/left4me/runtime/a/merged")?;
+    // A file system of its own for the instance's runtime: there is room for what is staged in the upper (left4dead2, cfg,
+    // server.cfg) and for work, and none for what the kernel makes in it.
+    host.ok("mount -t tmpfs -o nr_inodes=7,mode=755,uid=left4me,gid=left4me none /var/lib/left4me/runtime/a && \
+             sudo -u left4me mkdir /var/lib/left4me/runtime/a/upper /var/lib/left4me/runtime/a/merged")?;
     let answer = host.l4("start a")?;
     host.machine.run("systemctl stop left4me-server@a; umount /var/lib/left4me/runtime/a")?;
     ensure!(answer.code == 1, "{}", answer.text());
-    ensure!(answer.stderr.contains("runtime/a") && answer.stderr.contains("error:"), "{}", answer.text());
+    ensure!(answer.stderr.contains("is the disk of /var/lib/left4me/runtime/a/work full"), "{}", answer.text());
     host.l4_ok("start a")?;
     host.expect_state("a", "running")
 }

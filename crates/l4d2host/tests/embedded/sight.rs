@@ -97,7 +97,7 @@ echo over; exec sleep 1000",
     for file in ["gone", "changed", "directory/inner"] {
         assert_eq!(fs::read_to_string(t.root.join("installation").join(file)).unwrap(), "installation");
     }
-    // The second mount meets the work/work of the first, mode 000, and the whiteouts.
+    // The second mount meets the whiteouts of the first.
     t.start();
     t.wait_for("over", 2);
     assert_eq!(t.lines().iter().filter(|line| *line == "still gone").count(), 1);
