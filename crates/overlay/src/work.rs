@@ -54,6 +54,17 @@ pub(crate) fn make(root: &Dir, runtime: &Dir, name: &InstanceName) -> Result<Dir
 /// A `work/work` of another owner is its own to remove. The service user could have moved there what it may move but not
 /// remove, a directory with root's files in it, or so much that root would be busy for hours.
 pub fn remove(runtime: &Dir) -> Result<()> {
+    try_remove(runtime).map_err(|error| match error.errno() {
+        // After a power cut, say, of a host that is used without root since.
+        Some(Errno::ACCESS) => Error::new(format!(
+            "{} is what root's mount left: `l4d2ctl stop` under the systemd supervisor removes it",
+            runtime.label_of(WORK)
+        )),
+        _ => error,
+    })
+}
+
+fn try_remove(runtime: &Dir) -> Result<()> {
     if remove_empty(runtime)? {
         return Ok(());
     }

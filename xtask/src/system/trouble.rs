@@ -146,6 +146,13 @@ pub(super) fn two_supervisors(host: &mut Host) -> Result<()> {
     host.ok("sudo -u left4me LEFT4ME_SUPERVISOR=embedded l4d2ctl start a")?;
     let answer = host.l4("start a")?;
     ensure!(answer.code == 1 && answer.stderr.contains("embedded supervisor"), "{}", answer.text());
+    host.ok("sudo -u left4me LEFT4ME_SUPERVISOR=embedded l4d2ctl stop a")?;
+    // What the one left where it was cut off is in the other's way.
+    host.ok("cd /var/lib/left4me/runtime/a && mkdir -m 700 work && mkdir -m 0 work/work")?;
+    let answer = host.machine.run("sudo -u left4me LEFT4ME_SUPERVISOR=embedded l4d2ctl start a")?;
+    ensure!(answer.code == 1 && answer.stderr.contains("is what root's mount left"), "{}", answer.text());
+    host.l4_ok("stop a")?;
+    host.ok("sudo -u left4me LEFT4ME_SUPERVISOR=embedded l4d2ctl start a")?;
     host.ok("sudo -u left4me LEFT4ME_SUPERVISOR=embedded l4d2ctl stop a").map(drop)
 }
 
