@@ -29,6 +29,9 @@ impl Host {
                 self.supervisor().disable(name, &lock)?;
             }
         }
+        if has_runtime {
+            overlay::work::check_not_foreign(&root.open_dir(format!("runtime/{name}"))?)?;
+        }
         // The instance first: without it the rest is nothing that anybody asks for.
         for (parent, aside) in [("instances", Aside::Deleted), ("runtime", Aside::Runtime)] {
             let aside = aside.of(name);
@@ -67,8 +70,6 @@ impl Host {
         runtime.sync()?;
         tmp.sync()?;
         tmp.remove(&aside)?;
-        // No mount uses it any more, so it is nobody's.
-        runtime.remove("work")?;
         Ok(tmp.sync()?)
     }
 }

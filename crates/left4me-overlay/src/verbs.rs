@@ -88,7 +88,7 @@ fn umount(root: &Dir, records: &Dir, name: &InstanceName) -> Result<()> {
     umount_all(&name.mount_source())?;
     records.remove(name.as_str())?;
     match root.open_dir(runtime_path(name)) {
-        Ok(runtime) => work::remove(&runtime),
+        Ok(runtime) => work::remove(&runtime, name),
         // An instance without a runtime directory has nothing to clean.
         Err(error) if error.errno() == Some(Errno::NOENT) => Ok(()),
         Err(error) => Err(error),
@@ -128,10 +128,10 @@ fn mount_plan(root: &Dir, name: &InstanceName, runtime: &str) -> Result<String> 
     let layers = staged_layers(root, name)?;
     let lower = layers.iter().map(|layer| format!("lowerdir+ {}\n", root.label_of(layer.relative_path())));
     let options = OPTIONS.map(|(key, value)| format!(",{key}={value}")).concat();
+    let source = name.mount_source();
     Ok(format!(
-        "mount overlay {} at {runtime}/merged\n{}upperdir {runtime}/upper\nworkdir {runtime}/work\n\
+        "mount overlay {source} at {runtime}/merged\n{}upperdir {runtime}/upper\nworkdir {runtime}/work/{source}\n\
          options {USERXATTR}{options}\nflags nosuid,nodev\n",
-        name.mount_source(),
         lower.collect::<String>(),
     ))
 }

@@ -42,7 +42,7 @@ pub(super) fn power_cut(host: &mut Host) -> Result<()> {
     host.machine.wait_until("systemctl is-active -q left4me-server@a", MINUTES)?;
     let cfg = host.ok("cat /var/lib/left4me/runtime/a/upper/left4dead2/cfg/server.cfg")?;
     ensure!(cfg.contains("Kept") && cfg.contains("rcon_password"), "what was staged is damaged: {cfg}");
-    // With work/work left by the cut, and the unit running or not: both must go.
+    // With the kernel's directory left by the cut, and the unit running or not: both must go.
     host.l4_ok("reset a")?;
     host.machine.cut_power()?;
     let upper = host.ok("find /var/lib/left4me/runtime/a/upper -mindepth 1")?;
@@ -66,7 +66,7 @@ pub(super) fn power_cut_inactive(host: &mut Host) -> Result<()> {
         host.ok(&format!("systemctl disable left4me-server@{name} 2>&1; sync"))?;
         host.machine.cut_power()?;
         host.expect_state(name, "stopped")?;
-        host.ok(&format!("cd /var/lib/left4me/runtime/{name}/work && test -d work"))?;
+        host.ok(&format!("cd /var/lib/left4me/runtime/{name}/work/left4me-{name} && test -d work"))?;
         host.l4_ok(&format!("{verb} {name}"))?;
     }
     let left =

@@ -127,12 +127,16 @@ pub(super) fn full_disk(host: &mut Host) -> Result<()> {
     host.make("a", 27101, &[])?;
     // A file system of its own for the instance's runtime: there is room for what is staged in the upper (left4dead2, cfg,
     // server.cfg) and for work, and none for what the kernel makes in it.
-    host.ok("mount -t tmpfs -o nr_inodes=7,mode=755,uid=left4me,gid=left4me none /var/lib/left4me/runtime/a && \
+    host.ok("mount -t tmpfs -o nr_inodes=8,mode=755,uid=left4me,gid=left4me none /var/lib/left4me/runtime/a && \
              sudo -u left4me mkdir /var/lib/left4me/runtime/a/upper /var/lib/left4me/runtime/a/merged")?;
     let answer = host.l4("start a")?;
     host.machine.run("systemctl stop left4me-server@a; umount /var/lib/left4me/runtime/a")?;
     ensure!(answer.code == 1, "{}", answer.text());
-    ensure!(answer.stderr.contains("is the disk of /var/lib/left4me/runtime/a/work full"), "{}", answer.text());
+    ensure!(
+        answer.stderr.contains("is the disk of /var/lib/left4me/runtime/a/work/left4me-a full"),
+        "{}",
+        answer.text()
+    );
     host.l4_ok("start a")?;
     host.expect_state("a", "running")
 }
@@ -148,9 +152,13 @@ pub(super) fn two_supervisors(host: &mut Host) -> Result<()> {
     ensure!(answer.code == 1 && answer.stderr.contains("embedded supervisor"), "{}", answer.text());
     host.ok("sudo -u left4me LEFT4ME_SUPERVISOR=embedded l4d2ctl stop a")?;
     // What the one left where it was cut off is in the other's way.
-    host.ok("cd /var/lib/left4me/runtime/a && mkdir -m 700 work && mkdir -m 0 work/work")?;
-    let answer = host.machine.run("sudo -u left4me LEFT4ME_SUPERVISOR=embedded l4d2ctl start a")?;
-    ensure!(answer.code == 1 && answer.stderr.contains("is what root's mount left"), "{}", answer.text());
+    host.ok("cd /var/lib/left4me/runtime/a && mkdir -m 700 work && mkdir -p work/left4me-a/work")?;
+    host.ok("sudo -u left4me LEFT4ME_SUPERVISOR=embedded l4d2ctl stop a")?;
+    host.ok("sudo -u left4me LEFT4ME_SUPERVISOR=embedded l4d2ctl reset a")?;
+    for verb in ["start", "delete"] {
+        let answer = host.machine.run(&format!("sudo -u left4me LEFT4ME_SUPERVISOR=embedded l4d2ctl {verb} a"))?;
+        ensure!(answer.code == 1 && answer.stderr.contains("what root's mount left"), "{}", answer.text());
+    }
     host.l4_ok("stop a")?;
     host.ok("sudo -u left4me LEFT4ME_SUPERVISOR=embedded l4d2ctl start a")?;
     host.ok("sudo -u left4me LEFT4ME_SUPERVISOR=embedded l4d2ctl stop a").map(drop)

@@ -184,7 +184,7 @@ impl Supervisor for Embedded {
         if state.is_none_or(|state| state.active_state != "failed") {
             State::forget(&runtime)?;
         }
-        Ok(overlay::work::remove(&runtime)?)
+        Ok(overlay::work::remove(&runtime, name)?)
     }
 
     fn units(&self) -> Result<BTreeMap<InstanceName, UnitState>> {

@@ -15,7 +15,7 @@ use rustix::thread::{
 use crate::{Error, ErrorKind, Result};
 
 /// What PID 1 keeps through its exec, of all that the map gives it: mounting, what overlayfs does in the mounter's name
-/// (copying up; the mode-000 `work/work` needs DAC_OVERRIDE), setting the limit on user namespaces to none,
+/// (copying up; the mode-000 directory that it works in needs DAC_OVERRIDE), setting the limit on user namespaces to none,
 /// and giving the rest away for good.
 /// Not MKNOD: a whiteout is a device that needs none since Linux 5.8.
 const KEPT: CapabilitySet = CapabilitySet::SYS_ADMIN

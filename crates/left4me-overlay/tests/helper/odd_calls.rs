@@ -246,22 +246,3 @@ fn what_others_call_their_things_is_escaped_in_messages() {
         ok(&["umount", "one"]);
     });
 }
-
-#[test]
-fn root_removes_only_the_work_work_that_the_kernel_made() {
-    if !is_root() {
-        // Only root has a second user to give it to.
-        return;
-    }
-    in_namespaces("odd_calls::root_removes_only_the_work_work_that_the_kernel_made", |host| {
-        host.stage(&[]);
-        host.write("runtime/one/work/work/roots/file", "kept");
-        let work = host.root.join("runtime/one/work/work");
-        std::os::unix::fs::chown(&work, Some(65534), Some(65534)).unwrap();
-        ok(&["umount", "one"]);
-        assert_eq!(host.read("runtime/one/work/work/roots/file"), "kept");
-        std::os::unix::fs::chown(&work, Some(0), Some(0)).unwrap();
-        ok(&["umount", "one"]);
-        assert!(!work.exists());
-    });
-}

@@ -100,21 +100,21 @@ fn what_stands_in_its_place_is_put_aside_whole() {
     });
 }
 
-/// One that a crash left, with what the kernel had in it; and one of before work was root's, in a directory of the service
-/// user's.
+/// With what the kernel had in it.
 #[test]
 fn what_a_crash_left_is_removed() {
     in_namespaces("what_a_crash_left_is_removed", |host| {
         host.stage(&[]);
         let work = path(host);
-        for (verb, open) in [("mount", 0o700), ("mount", 0o755), ("umount", 0o700), ("umount", 0o755)] {
-            host.write("runtime/one/work/work/#1f/file", "copied half");
-            fs::set_permissions(work.join("work"), fs::Permissions::from_mode(0o000)).unwrap();
-            fs::set_permissions(&work, fs::Permissions::from_mode(open)).unwrap();
+        for verb in ["mount", "umount"] {
+            host.write("runtime/one/work/left4me-one/work/#1f/file", "copied half");
+            fs::set_permissions(work.join("left4me-one/work"), fs::Permissions::from_mode(0o000)).unwrap();
+            fs::set_permissions(&work, fs::Permissions::from_mode(0o700)).unwrap();
             ok(&[verb, "one"]);
-            assert_eq!(fs::read_dir(host.root.join("tmp")).unwrap().count(), 0, "{verb} {open:o}");
+            assert_eq!(fs::read_dir(host.root.join("tmp")).unwrap().count(), 0, "{verb}");
+            assert!(!work.join("left4me-one/work/#1f").exists(), "{verb}");
             ok(&["umount", "one"]);
-            assert!(!work.exists(), "{verb} {open:o}");
+            assert!(!work.exists(), "{verb}");
         }
     });
 }
@@ -141,9 +141,14 @@ fn the_service_user_gets_nothing_into_it() {
         let metadata = fs::metadata(runtime.join("work")).unwrap();
         assert_eq!((metadata.uid(), metadata.mode() & 0o7777), (0, 0o700));
         assert!(tried("test -e ../../tmp/one.work/work/file"), "what lay there is kept");
-        for script in
-            ["mkdir work/x", "rmdir work/work", "mv work/work work/x", "mv work/work .", "ls work", "rmdir work"]
-        {
+        for script in [
+            "mkdir work/x",
+            "rmdir work/*",
+            "mv work/left4me-one work/x",
+            "mv work/left4me-one .",
+            "ls work",
+            "rmdir work",
+        ] {
             assert!(!tried(script), "{script}");
         }
         assert!(!tried("mv work ../../tmp"), "root's own is moved elsewhere");
@@ -152,10 +157,61 @@ fn the_service_user_gets_nothing_into_it() {
         assert!(tried("test -e upper/new"));
         ok(&["umount", "one"]);
         assert!(tried("test ! -e work"));
-        // An earlier one of root's in its place again is no fresh one.
+        // An earlier one of root's in its place again, with what that mount left.
         assert!(tried("mv other work"));
         ok(&["mount", "one"]);
         ok(&["umount", "one"]);
         assert!(tried("test ! -e work"));
+    });
+}
+
+/// `runtime/NAME` is the service user's to rename: what one mount works in is in the other's place then.
+#[test]
+fn another_instance_s_is_left_alone() {
+    in_namespaces("another_instance_s_is_left_alone", |host| {
+        host.stage(&[]);
+        host.write("instances/two/staged/layers", "installation\n");
+        ok(&["mount", "one"]);
+        let (work, stolen) = (path(host), host.root.join("runtime/two/work"));
+        let inner = fs::metadata(work.join("left4me-one/work")).unwrap().ino();
+        for directory in ["upper", "merged"] {
+            fs::create_dir_all(host.root.join("runtime/two").join(directory)).unwrap();
+        }
+        fs::rename(&work, &stolen).unwrap();
+        for verb in ["umount", "mount", "umount"] {
+            ok(&[verb, "two"]);
+            assert_eq!(fs::metadata(stolen.join("left4me-one/work")).unwrap().ino(), inner, "{verb}");
+        }
+        host.write("runtime/one/merged/new", "new");
+        assert_eq!(host.read("runtime/one/upper/new"), "new", "the mount that was there works on");
+        fs::rename(&stolen, &work).unwrap();
+        ok(&["umount", "one"]);
+        assert!(!work.exists());
+    });
+}
+
+/// Root's own, which only root can remove: it is neither moved nor emptied.
+#[test]
+fn a_directory_of_root_s_in_its_place_is_left_whole() {
+    if !odd_calls::is_root() {
+        // Only root has a second user to own the rest.
+        return;
+    }
+    in_namespaces_of(true, "work::a_directory_of_root_s_in_its_place_is_left_whole", |host| {
+        host.stage(&[]);
+        run("chown", &["-R", "65534:65534", host.root.to_str().unwrap()]);
+        let work = path(host);
+        for (open, inner) in [(0o755, "left4me-one"), (0o700, "backup"), (0o755, "work")] {
+            let file = work.join(inner).join("deep/file");
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(&file, "kept").unwrap();
+            fs::set_permissions(&work, fs::Permissions::from_mode(open)).unwrap();
+            ok(&["umount", "one"]);
+            if open == 0o755 {
+                assert!(refused(&["mount", "one"]).contains("does not belong to the owner"), "{inner}");
+            }
+            assert_eq!(fs::read_to_string(&file).unwrap(), "kept", "{inner}");
+            fs::remove_dir_all(&work).unwrap();
+        }
     });
 }
