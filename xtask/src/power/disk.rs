@@ -35,10 +35,13 @@ pub(super) fn look(tree: &Path) -> Result<Look> {
 fn walk(root: &Path, path: &Path, look: &mut Look) -> Result<()> {
     let name = path.strip_prefix(root)?.to_string_lossy().into_owned();
     let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(()) };
+    let part = name.strip_prefix("runtime/").and_then(|rest| rest.split_once('/')).map(|(_, part)| part);
+    // Root's, and there while something is mounted.
+    if part == Some("work") {
+        return Ok(());
+    }
     look.insert(name.clone(), Thing::at(path)?);
-    // The kernel's own, and what is mounted.
-    let is_foreign = name.starts_with("runtime/") && ["work", "merged"].iter().any(|dir| path.ends_with(dir));
-    if metadata.is_dir() && !is_foreign {
+    if metadata.is_dir() && part != Some("merged") {
         for entry in fs::read_dir(path).with_context(|| format!("can't list {name}"))? {
             walk(root, &entry?.path(), look)?;
         }
