@@ -30,7 +30,7 @@ impl Host {
             }
         }
         if has_runtime {
-            overlay::work::check_not_foreign(&root.open_dir(format!("runtime/{name}"))?)?;
+            overlay::work::check_not_foreign(&root.open_dir("runtime")?.open_dir_writable(name.as_str())?)?;
         }
         // The instance first: without it the rest is nothing that anybody asks for.
         for (parent, aside) in [("instances", Aside::Deleted), ("runtime", Aside::Runtime)] {

@@ -57,6 +57,7 @@ pub(super) fn nothing_left(host: &mut Host) -> Result<()> {
     ensure!(left.is_empty(), "reset left {left}");
     ensure!(host.ok("cat /var/lib/left4me/instances/a/rcon_password")? == password, "the password changed");
     host.l4_ok("start a")?;
+    host.ok("chmod 0 /var/lib/left4me/runtime/a")?;
     host.l4_ok("delete a")?;
     let left = host.ok("find /var/lib/left4me/instances /var/lib/left4me/runtime /var/lib/left4me/tmp -mindepth 1")?;
     ensure!(left.is_empty(), "delete left {left}");
