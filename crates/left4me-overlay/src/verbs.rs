@@ -128,9 +128,9 @@ fn mount_plan(root: &Dir, name: &InstanceName, runtime: &str) -> Result<String> 
     let layers = staged_layers(root, name)?;
     let lower = layers.iter().map(|layer| format!("lowerdir+ {}\n", root.label_of(layer.relative_path())));
     let options = OPTIONS.map(|(key, value)| format!(",{key}={value}")).concat();
-    let source = name.mount_source();
+    let (source, work) = (name.mount_source(), format!("{runtime}/work"));
     Ok(format!(
-        "mount overlay {source} at {runtime}/merged\n{}upperdir {runtime}/upper\nworkdir {runtime}/work/{source}\n\
+        "mount overlay {source} at {runtime}/merged\n{}upperdir {runtime}/upper\nworkdir {work}/{source}\n\
          options {USERXATTR}{options}\nflags nosuid,nodev\n",
         lower.collect::<String>(),
     ))

@@ -173,6 +173,7 @@ fn print_only_does_nothing_and_not_under_systemd() {
             lower.len() == 2 && lower[0].ends_with("/overlays/mods") && lower[1].ends_with("/installation"),
             "{plan}"
         );
+        assert!(plan.contains("runtime/one/work/left4me-one\n"), "{plan}");
         assert!(plan.contains("options userxattr,index=off") && plan.contains("flags nosuid,nodev"), "{plan}");
         assert!(mounts().is_empty() && !Path::new("/run/left4me").exists());
         ok(&["mount", "one"]);

@@ -155,7 +155,7 @@ fn create_error(stack: &Stack, context: &OwnedFd, errno: Errno) -> Error {
     Error::kernel_with(format!("can't mount {} layers as {}: {why}{said}", stack.layers.len(), stack.source), errno)
 }
 
-/// Overlayfs mounts read-only, and says success, when it can't make `work/work`: on a full disk, or for an owner that is
+/// Overlayfs mounts read-only, and says success, when it can't make its `work`: on a full disk, or for an owner that is
 /// not mapped in the user namespace.
 fn check_writable(stack: &Stack, mount: &OwnedFd) -> Result<()> {
     use rustix::fs::StatVfsMountFlags;

@@ -167,7 +167,7 @@ mod tests {
     }
 
     /// Somebody makes a directory in the one that is removed, again and again, as the game could in one that the kernel
-    /// has put into `work/work`.
+    /// has put into its work directory.
     #[test]
     fn a_tree_that_grows_while_it_is_removed_does_not_keep_the_remover() {
         let scratch = Scratch::new("grows");

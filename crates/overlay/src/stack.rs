@@ -60,8 +60,8 @@ pub fn open_layers(root: &Dir, layers: Vec<Layer>) -> Result<Vec<(Layer, Dir)>> 
 }
 
 impl Stack {
-    /// Opens everything that the mount of `name` needs, and makes its work directory. That nothing is mounted at `merged` yet is checked by the same
-    /// call that opens it.
+    /// Opens everything that the mount of `name` needs, and makes its work directory. That nothing is mounted at `merged`
+    /// yet is checked by the same call that opens it.
     pub fn open(root: &Dir, name: &InstanceName, layers: Vec<(Layer, Dir)>) -> Result<Self> {
         let runtime = root.open_dir(runtime_path(name))?;
         let merged = runtime.open_dir_unmounted("merged").map_err(|error| match error.errno() {

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, mkdirat, openat, renameat_with, symlinkat, unlinkat};
 use rustix::io::{Errno, pread, pwrite};
 
-use super::{ATTIC, Random, in_root};
+use super::{ATTIC, INSTANCES, Random, in_root};
 
 /// What each thread swaps: names in directories below the root directory.
 const TARGETS: [&[(&str, &str)]; 5] = [
@@ -79,7 +79,7 @@ pub(crate) fn swap_everything(args: &[String]) -> Result<()> {
         });
         let reaching = runtimes.iter().enumerate().map(|(number, runtime)| {
             scope.spawn(move || {
-                reach_into_work(runtime, ASIDE[number], &mut Random::new(seed + 200 + number as u64), count)
+                reach_into_work(runtime, INSTANCES[number], &mut Random::new(seed + 200 + number as u64), count)
             })
         });
         let threads: Vec<_> = swapping.chain(working).chain(reaching).collect();
@@ -158,24 +158,29 @@ fn swap_work(runtime: &OwnedFd, aside: &str, random: &mut Random, count: &Count)
     clear(runtime, "work", &mut kept)
 }
 
-/// What can crash Linux 6.12 where it works: `work/work` is made, moved and removed while the kernel empties it.
-fn reach_into_work(runtime: &OwnedFd, taken: &str, random: &mut Random, count: &Count) -> Result<()> {
-    let (attic, mut kept) = (open(Path::new(ATTIC))?, 0);
+/// What can crash Linux 6.12 where it works: a `work` is made, moved and removed while the kernel empties it; in `work` itself,
+/// and in the mount's own directory there.
+fn reach_into_work(runtime: &OwnedFd, name: &str, random: &mut Random, count: &Count) -> Result<()> {
+    let (attic, taken, mut kept) = (open(Path::new(ATTIC))?, format!("taken-{name}"), 0);
+    let places = ["work".to_owned(), format!("work/left4me-{name}")];
     while !count.stop.load(Ordering::Relaxed) {
-        for path in ["work/work", "work/work/er"] {
+        let place = &places[random.below(places.len())];
+        let [inner, er, other] = ["work", "work/er", "other"].map(|path| format!("{place}/{path}"));
+        for path in [&places[1], &inner, &er] {
             let _ = mkdirat(runtime, path, Mode::RWXU);
         }
         pause(random, 20_000);
         let moved = match random.below(3) {
-            0 => renameat_with(runtime, "work/work", runtime, "work/other", RenameFlags::empty()),
-            1 => renameat_with(runtime, "work/work", &attic, taken, RenameFlags::empty()),
-            _ => unlinkat(runtime, "work/work/er", AtFlags::REMOVEDIR)
-                .and_then(|()| unlinkat(runtime, "work/work", AtFlags::REMOVEDIR)),
+            0 => renameat_with(runtime, &inner, runtime, &other, RenameFlags::empty()),
+            1 => renameat_with(runtime, &inner, &attic, &taken, RenameFlags::empty()),
+            _ => {
+                unlinkat(runtime, &er, AtFlags::REMOVEDIR).and_then(|()| unlinkat(runtime, &inner, AtFlags::REMOVEDIR))
+            }
         };
         if moved.is_ok() {
             count.add();
         }
-        clear(&attic, taken, &mut kept)?;
+        clear(&attic, &taken, &mut kept)?;
         pause(random, 5_000_000);
     }
     Ok(())
@@ -197,13 +202,13 @@ fn clear(parent: &OwnedFd, name: &str, kept: &mut u32) -> Result<()> {
     }
 }
 
-/// Waits for up to so many nanoseconds, in which the kernel may let others run. Asleep if they are many: on few processors
-/// those who are attacked would hardly run.
+/// Waits for up to so many nanoseconds, in which the kernel may let others run.
 pub(super) fn pause(random: &mut Random, limit: u64) {
     const LONG: Duration = Duration::from_millis(1);
     let limit = usize::try_from(limit).unwrap_or(1);
     let pause = Duration::from_nanos(random.below(limit) as u64);
     if pause > LONG {
+        // For no event: it is the attacker's pace. Nine busy threads on two processors leave who is attacked hardly a mount.
         return std::thread::sleep(pause);
     }
     let until = Instant::now() + pause;

@@ -66,7 +66,7 @@ pub(super) fn power_cut_inactive(host: &mut Host) -> Result<()> {
         host.ok(&format!("systemctl disable left4me-server@{name} 2>&1; sync"))?;
         host.machine.cut_power()?;
         host.expect_state(name, "stopped")?;
-        host.ok(&format!("cd /var/lib/left4me/runtime/{name}/work/left4me-{name} && test -d work"))?;
+        host.ok(&format!("cd /var/lib/left4me/runtime/{name}/work && test -d left4me-{name}/work"))?;
         host.l4_ok(&format!("{verb} {name}"))?;
     }
     let left =

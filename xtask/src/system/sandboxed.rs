@@ -31,8 +31,8 @@ pub(super) fn attacker(host: &mut Host) -> Result<()> {
     host.ok(&format!("SHELL=/bin/sh script -qec '{EMBEDDED} start attacker' /dev/null"))?;
     let embedded = wait_for_answers(host, EMBEDDED)?;
     host.ok(&format!("{EMBEDDED} stop attacker"))?;
-    // Last, since it is the real thing: where nothing stops it, an attempt must work, or it shows nothing. Only a mount has a
-    // work directory.
+    // Last, since it is the real thing: where nothing stops it, an attempt must work, or it shows nothing.
+    // Of a server that is stopped there is no work directory to write to.
     host.ok("sudo -u left4me mkdir /var/lib/left4me/runtime/attacker/work")?;
     let user = run_free(host, "sudo -u left4me SHELL=/bin/sh script -qec ./srcds_run /dev/null")?;
     let root = run_free(host, "SHELL=/bin/sh unshare --mount script -qec ./srcds_run /dev/null 9< targets")?;

@@ -302,11 +302,13 @@ fn what_lies_in_an_instance_is_no_way_out(t: &TestHost) {
     plant_everywhere(t, &INSTANCE, &["instances/one", "runtime/one"]);
 }
 
-const RUNTIME: [&str; 9] = [
+const RUNTIME: [&str; 11] = [
     "runtime/one",
     "runtime/one/upper",
     "runtime/one/work",
     "runtime/one/work/work",
+    "runtime/one/work/left4me-one",
+    "runtime/one/work/left4me-one/work",
     "runtime/one/merged",
     "runtime/one/log",
     "runtime/one/log/console-00000000000000000000.log",

@@ -54,7 +54,10 @@ fn a_mode_is_not_changed_through_a_planted_link() {
             ok(&["umount", "one"]);
             assert_eq!(fs::symlink_metadata(&work).is_ok(), place == "left4me-one", "{place}");
             assert_eq!(look(), before, "{place}");
-            let _ = fs::remove_file(&link);
+            // A link in the place of the mount's own directory is left.
+            if place == "left4me-one" {
+                fs::remove_file(&link).unwrap();
+            }
         }
         fs::remove_dir_all(outside).unwrap();
     });
